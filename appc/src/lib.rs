@@ -1,0 +1,1 @@
+//! The appc specification's types: image and pod manifests, names, quantities, isolators, discovery.

@@ -1,0 +1,2 @@
+//! `rkt`: the host command line.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Whole pods: the KVM host they run in, the tests, the benchmarks.

@@ -1,0 +1,2 @@
+//! `stage1`: the entrypoints stage0 calls.
+fn main() {}
