@@ -1,1 +1,4 @@
 //! Stage1: the micro-VM and the host half of a running pod.
+
+pub mod event_loop;
+pub mod virtio;

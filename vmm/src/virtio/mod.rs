@@ -1,0 +1,5 @@
+//! Virtio devices over MMIO (virtio 1.2).
+
+mod device;
+
+pub use device::{ActivateError, Activation, ActiveQueue, GuestRam, Interrupt, VirtioDevice};
