@@ -1,4 +1,5 @@
 //! Stage1: the micro-VM and the host half of a running pod.
 
 pub mod event_loop;
+pub mod machine;
 pub mod virtio;
