@@ -1,2 +1,5 @@
 //! `rkt`: the host command line.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    stage0::cli::main()
+}

@@ -1,0 +1,6 @@
+//! The host command line `rkt` as a library, so that tests and fuzzers reach its parts.
+//!
+//! stage0 knows images and pods and never links the VMM or the agent: a pod is started by executing the
+//! `run` entrypoint of a stage1 image.
+
+pub mod cli;
