@@ -1,0 +1,99 @@
+//! The messages of the control connection and the header of a stream.
+
+use serde::{Deserialize, Serialize};
+
+use super::pod::{PodSpec, WindowSize};
+
+/// What the host tells the guest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "type")]
+pub enum HostMessage {
+    /// Everything the guest needs to know; sent once, in answer to [`GuestMessage::Hello`].
+    Start(Box<PodSpec>),
+    /// Deliver a signal to an app's main process.
+    Signal {
+        /// The app's name.
+        app: String,
+        /// The signal's number.
+        signal: i32,
+    },
+    /// The terminal of an interactive app changed its size.
+    Resize {
+        /// The app's name.
+        app: String,
+        /// The new size.
+        size: WindowSize,
+    },
+    /// End every app: SIGTERM now, SIGKILL when the grace has passed. `Finished` follows.
+    Stop {
+        /// How long apps may take after SIGTERM, in milliseconds.
+        grace_ms: u64,
+    },
+}
+
+/// What the guest tells the host. The host trusts none of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "type")]
+pub enum GuestMessage {
+    /// The agent is up and waits for its pod.
+    Hello {
+        /// The agent's protocol version.
+        version: u32,
+    },
+    /// An app's program runs.
+    AppStarted {
+        /// The app's name.
+        app: String,
+        /// Its main process in the guest.
+        pid: u32,
+    },
+    /// Every app has been started.
+    Ready,
+    /// An app could not be started, or the agent has something to say about it; a line for the user.
+    Diagnostic {
+        /// The app's name, or none if it concerns the pod.
+        app: Option<String>,
+        /// One line, without a line end.
+        text: String,
+    },
+    /// An app's main process ended and its output has been handed to the streams.
+    AppExited {
+        /// The app's name.
+        app: String,
+        /// Exit status; 128+N for death by signal N, 203 when it could not be executed.
+        status: i32,
+    },
+    /// All apps have ended and everything written is with the host.
+    Finished {
+        /// The pod's status: that of the app that failed first, else 0.
+        status: i32,
+    },
+    /// The agent cannot run this pod; the machine is of no further use.
+    Failed {
+        /// One line that names the cause.
+        text: String,
+    },
+}
+
+/// The first frame of a connection to [`super::STREAM_PORT`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct StreamHeader {
+    /// The app's name.
+    pub app: String,
+    /// Which of its streams this connection is.
+    pub stream: StreamKind,
+}
+
+/// The standard streams of an app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StreamKind {
+    /// Host to guest.
+    Stdin,
+    /// Guest to host.
+    Stdout,
+    /// Guest to host.
+    Stderr,
+    /// Both ways: the terminal of an interactive app, in place of the other three.
+    Tty,
+}

@@ -1,0 +1,41 @@
+//! The protocol between stage1 and the agent, over vsock.
+//!
+//! The guest opens every connection. The first, to [`CONTROL_PORT`], carries [`GuestMessage`]s to the host and
+//! [`HostMessage`]s to the guest for as long as the pod lives. Each standard stream of an app is a connection of its
+//! own to [`STREAM_PORT`]: one [`StreamHeader`] frame from the guest, then raw bytes; end of file travels as a half
+//! close, in either direction.
+//!
+//! ```text
+//! guest                          host
+//!   Hello{version}        ──▶
+//!                         ◀──    Start(PodSpec)
+//!   stream connections    ══▶
+//!   AppStarted{app}       ──▶
+//!   Ready                 ──▶
+//!                         ◀──    Signal, Resize, Stop      (any number, any time)
+//!   AppExited{app,status} ──▶
+//!   Finished{status}      ──▶    (everything is on disk; the host ends the machine)
+//! ```
+
+mod frame;
+mod message;
+mod pod;
+
+pub use frame::{FrameError, FrameReader, MAX_FRAME, read_frame, write_frame};
+pub use message::{GuestMessage, HostMessage, StreamHeader, StreamKind};
+pub use pod::{AppSpec, Disabled, Dns, Interface, PodSpec, Route, Stdio, WindowSize};
+
+/// Version of this protocol; host and guest refuse each other when theirs differ.
+pub const VERSION: u32 = 1;
+/// The host's context identifier (virtio 1.2 §5.10.4).
+pub const HOST_CID: u32 = 2;
+/// The guest's context identifier: every VM has the same, since no two share a transport.
+pub const GUEST_CID: u32 = 3;
+/// The port of the control connection.
+pub const CONTROL_PORT: u32 = 1024;
+/// The port of stream connections.
+pub const STREAM_PORT: u32 = 1025;
+/// The virtio-fs tag of the share that holds every app's root file system at `<app>/rootfs`.
+pub const ROOTFS_TAG: &str = "rootfs";
+/// The virtio-fs tag of the share that holds the volumes.
+pub const VOLUMES_TAG: &str = "volumes";
