@@ -136,9 +136,7 @@ impl App {
         for mount_point in &self.mount_points {
             absolute("Path of mount point", &mount_point.path)?;
         }
-        unique("mount point", self.mount_points.iter().map(|mount_point| &mount_point.name))?;
         self.ports.iter().try_for_each(Port::validate)?;
-        unique("port", self.ports.iter().map(|port| &port.name))?;
         Ok(self.isolators.validate()?)
     }
 }
@@ -147,12 +145,5 @@ pub(crate) fn absolute(what: &'static str, path: &str) -> Result<(), AppError> {
     if path.starts_with('/') { Ok(()) } else { Err(AppError::RelativePath { what, path: path.to_owned() }) }
 }
 
-fn unique<'a>(what: &'static str, names: impl Iterator<Item = &'a AcName>) -> Result<(), AppError> {
-    let mut seen = std::collections::BTreeSet::new();
-    for name in names {
-        if !seen.insert(name) {
-            return Err(AppError::Duplicate { what, name: name.clone() });
-        }
-    }
-    Ok(())
-}
+#[cfg(test)]
+mod tests;

@@ -89,14 +89,6 @@ pub enum AppError {
     /// Two handlers for one event.
     #[error("Only one eventHandler of name \"{0}\" allowed")]
     DuplicateEventHandler(&'static str),
-    /// Something named twice.
-    #[error("Duplicate {what} \"{name}\"")]
-    Duplicate {
-        /// What is named twice.
-        what: &'static str,
-        /// The name.
-        name: AcName,
-    },
     /// A port outside of 1 to 65535.
     #[error("Port \"{name}\" with number {port} and count {count} is not within 1 to 65535")]
     PortRange {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::App;
 use crate::error::ManifestError;
+use crate::keys;
 use crate::null;
 use crate::types::{AcIdentifier, AcKind, Annotations, Hash, Labels, SemVer};
 
@@ -72,8 +73,10 @@ impl ImageManifest {
 
     /// Reads and validates a manifest.
     pub fn from_slice(json: &[u8]) -> Result<Self, ManifestError> {
-        let manifest: Self = serde_json::from_slice(json)
-            .map_err(|source| ManifestError::Json { kind: AcKind::ImageManifest, source })?;
+        let malformed = |source| ManifestError::Json { kind: AcKind::ImageManifest, source };
+        let mut value = serde_json::from_slice(json).map_err(malformed)?;
+        keys::spell_image_manifest(&mut value);
+        let manifest: Self = serde_json::from_value(value).map_err(malformed)?;
         manifest.validate()?;
         Ok(manifest)
     }
@@ -107,3 +110,6 @@ impl ImageManifest {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,18 +5,22 @@
 //! they go out through `to_vec`, which validates again.
 
 pub mod app;
+pub mod discovery;
 pub mod error;
 pub mod image_manifest;
+pub mod image_name;
 pub mod isolator;
 pub mod pod_manifest;
 pub mod types;
 pub mod volume;
 
+mod keys;
 mod null;
 
 pub use app::{App, EventHandler, EventHandlerName, Port};
 pub use error::ManifestError;
 pub use image_manifest::{Dependency, ImageManifest};
+pub use image_name::{ImageName, ImageNameError};
 pub use isolator::{Isolator, Isolators};
 pub use pod_manifest::{ExposedPort, PodManifest, RuntimeApp, RuntimeImage};
 pub use types::{

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::app::{App, Port, absolute};
 use crate::error::{AppError, ManifestError};
 use crate::isolator::Isolators;
+use crate::keys;
 use crate::null;
 use crate::types::{AcIdentifier, AcKind, AcName, Annotations, Hash, Labels, SemVer};
 use crate::volume::{Mount, Volume};
@@ -113,8 +114,10 @@ impl Default for PodManifest {
 impl PodManifest {
     /// Reads and validates a manifest.
     pub fn from_slice(json: &[u8]) -> Result<Self, ManifestError> {
-        let manifest: Self = serde_json::from_slice(json)
-            .map_err(|source| ManifestError::Json { kind: AcKind::PodManifest, source })?;
+        let malformed = |source| ManifestError::Json { kind: AcKind::PodManifest, source };
+        let mut value = serde_json::from_slice(json).map_err(malformed)?;
+        keys::spell_pod_manifest(&mut value);
+        let manifest: Self = serde_json::from_value(value).map_err(malformed)?;
         manifest.validate()?;
         Ok(manifest)
     }
@@ -178,3 +181,6 @@ impl ExposedPort {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -76,3 +76,6 @@ pub enum IsolatorError {
     #[error("isolators set contains too many instances of type {0}")]
     TooMany(&'static str),
 }
+
+#[cfg(test)]
+mod tests;
