@@ -34,6 +34,9 @@ const INTERRUPT_CONFIG_CHANGE: u32 = 2;
 /// inactive ─────────▶ active ──────────────────────────▶ reset() ─▶ inactive
 /// ```
 ///
+/// A machine that ends drops its devices without `reset`, and after the event loop: an active device stops its own
+/// threads when it is dropped.
+///
 /// All methods run on the vCPU thread that made the access, under the transport's lock, never concurrently.
 pub trait VirtioDevice: Debug + Send {
     /// Device type (virtio 1.2 §5).
@@ -101,13 +104,14 @@ pub enum ActivateError {
 #[derive(Debug)]
 pub struct Interrupt {
     status: AtomicU32,
+    config_generation: AtomicU32,
     line: EventFd,
 }
 
 impl Interrupt {
     /// An interrupt that raises its line by writing to `line`.
     pub fn new(line: EventFd) -> Self {
-        Interrupt { status: AtomicU32::new(0), line }
+        Interrupt { status: AtomicU32::new(0), config_generation: AtomicU32::new(0), line }
     }
 
     /// Tells the driver that a queue has used buffers.
@@ -115,9 +119,15 @@ impl Interrupt {
         self.raise(INTERRUPT_USED_RING);
     }
 
-    /// Tells the driver that the configuration space changed.
+    /// Tells the driver that the configuration space changed. Call it after the change.
     pub fn signal_config(&self) {
+        self.config_generation.fetch_add(1, Ordering::SeqCst);
         self.raise(INTERRUPT_CONFIG_CHANGE);
+    }
+
+    /// The ConfigGeneration register: different whenever the configuration space changed.
+    pub fn config_generation(&self) -> u32 {
+        self.config_generation.load(Ordering::SeqCst)
     }
 
     /// The InterruptStatus register.

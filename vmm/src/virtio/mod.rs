@@ -1,6 +1,11 @@
 //! Virtio devices over MMIO (virtio 1.2).
 
+#[cfg(test)]
+pub mod conformance;
 mod device;
+pub mod mmio;
+mod queue;
+pub mod rng;
 pub mod vsock;
 
 pub use device::{ActivateError, Activation, ActiveQueue, GuestRam, Interrupt, VirtioDevice};
