@@ -4,3 +4,5 @@
 //! `run` entrypoint of a stage1 image.
 
 pub mod cli;
+pub mod insecure;
+pub mod log;

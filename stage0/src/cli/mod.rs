@@ -1,8 +1,25 @@
 //! The command line: one verb per file.
+//!
+//! [`dispatch`] finds the verb among the words, the verb's file defines its flags with clap and does its work. What
+//! clap cannot express, images each with flags and arguments of their own, is cut into pieces by
+//! [`grammar`] first.
 
-use std::process::ExitCode;
+mod dispatch;
+mod flags;
+mod help;
+mod parse;
+mod verb;
+mod version;
 
-/// Runs the command named by the process arguments and returns the exit status rkt ends with.
-pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
-}
+pub use dispatch::main;
+pub use flags::GlobalFlags;
+pub use parse::{Parsed, parse};
+pub use verb::{Entry, Verb};
+
+use verb::Entry::One;
+
+/// The status of every failure that rkt itself finds.
+pub const FAILURE: u8 = 254;
+
+/// Every command, in the order in which help shows them.
+pub const COMMANDS: &[Entry] = &[One(&help::VERB), One(&version::VERB)];

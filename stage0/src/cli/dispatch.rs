@@ -1,0 +1,191 @@
+//! Finds the command among the words and runs it.
+
+use std::process::ExitCode;
+
+use super::{COMMANDS, Entry, FAILURE, Verb, help};
+use crate::log;
+
+/// The status of `rkt` without a command.
+const MISSING_COMMAND: u8 = 2;
+
+/// Global flags whose value may be the next word, which is then not the command.
+const FLAGS_WITH_VALUE: &[&str] = &[
+    "--dir",
+    "--system-config",
+    "--local-config",
+    "--user-config",
+    "--insecure-options",
+    "--cpuprofile",
+    "--memprofile",
+];
+
+/// What the words ask for.
+#[derive(Debug)]
+enum Request {
+    /// Run a command with the remaining words.
+    Run(&'static Verb, Vec<String>),
+    /// Show the help of rkt, or of a group.
+    Help(Option<&'static Entry>),
+    /// There is no command.
+    Missing,
+    /// There is no such command, in rkt or in a group.
+    Unknown { word: String, parent: String },
+}
+
+/// Runs the command named by the process arguments and returns the exit status rkt ends with.
+pub fn main() -> ExitCode {
+    let words: Result<Vec<String>, _> = std::env::args_os().skip(1).map(|word| word.into_string()).collect();
+    let status = match words {
+        Ok(words) => serve(find(&words)),
+        Err(word) => {
+            eprintln!("Error: argument {word:?} is not valid UTF-8");
+            FAILURE
+        }
+    };
+    ExitCode::from(status)
+}
+
+fn serve(request: Request) -> u8 {
+    match request {
+        Request::Run(verb, words) => run(verb, &words),
+        Request::Help(None) => help::print_overview(),
+        Request::Help(Some(group)) => help::print_group(group),
+        Request::Missing => {
+            eprintln!("rkt: missing command");
+            help::print_overview();
+            MISSING_COMMAND
+        }
+        Request::Unknown { word, parent } => {
+            eprintln!("Error: unknown command \"{word}\" for \"{parent}\"\nRun '{parent} --help' for usage.");
+            FAILURE
+        }
+    }
+}
+
+fn run(verb: &'static Verb, words: &[String]) -> u8 {
+    let asks_for_help = words.iter().take_while(|word| *word != "--").any(|word| is_help(word));
+    if verb.privileged && !asks_for_help && !rustix::process::geteuid().is_root() {
+        eprintln!("{}: cannot run as unprivileged user", verb.name);
+        return FAILURE;
+    }
+    let error = match (verb.run)(words) {
+        Ok(status) => return status,
+        Err(error) => error,
+    };
+    match error.downcast_ref::<clap::Error>() {
+        Some(usage) => {
+            // Help goes to stdout, mistakes to stderr; either may be closed.
+            let _ = usage.print();
+            if usage.use_stderr() { FAILURE } else { 0 }
+        }
+        None => {
+            log::error(verb.name, &error);
+            FAILURE
+        }
+    }
+}
+
+fn is_help(word: &str) -> bool {
+    word == "-h" || word == "--help"
+}
+
+/// The position of the first word that is neither a flag nor the value of one.
+fn command_position(words: &[String]) -> Option<usize> {
+    let mut position = 0;
+    while let Some(word) = words.get(position) {
+        if word == "--" {
+            return None;
+        } else if FLAGS_WITH_VALUE.contains(&word.as_str()) {
+            position += 2;
+        } else if word.starts_with('-') || word.is_empty() {
+            position += 1;
+        } else {
+            return Some(position);
+        }
+    }
+    None
+}
+
+fn find(words: &[String]) -> Request {
+    let Some(position) = command_position(words) else {
+        return if words.iter().any(|word| is_help(word)) { Request::Help(None) } else { Request::Missing };
+    };
+    let mut rest = words.to_vec();
+    let word = rest.remove(position);
+    match by_name(COMMANDS, &word, Entry::name) {
+        None => Request::Unknown { word, parent: "rkt".to_owned() },
+        Some(Entry::One(verb)) => Request::Run(verb, rest),
+        Some(group @ Entry::Group { name, verbs, .. }) => find_in_group(group, name, verbs, rest),
+    }
+}
+
+fn find_in_group(
+    group: &'static Entry,
+    name: &str,
+    verbs: &'static [&'static Verb],
+    mut rest: Vec<String>,
+) -> Request {
+    let Some(position) = command_position(&rest) else { return Request::Help(Some(group)) };
+    let word = rest.remove(position);
+    match by_name(verbs, &word, |verb| verb.name) {
+        Some(verb) => Request::Run(verb, rest),
+        None => Request::Unknown { word, parent: format!("rkt {name}") },
+    }
+}
+
+/// The entry of that name, or the only one whose name begins so.
+fn by_name<'a, T>(entries: &'a [T], word: &str, name: impl Fn(&T) -> &'static str) -> Option<&'a T> {
+    if let Some(exact) = entries.iter().find(|entry| name(entry) == word) {
+        return Some(exact);
+    }
+    let mut matching = entries.iter().filter(|entry| name(entry).starts_with(word));
+    let first = matching.next()?;
+    matching.next().is_none().then_some(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(text: &str) -> Request {
+        find(&text.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    fn run_words(text: &str) -> (&'static str, String) {
+        match request(text) {
+            Request::Run(verb, words) => (verb.name, words.join(" ")),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_command_stands_anywhere_among_flags() {
+        assert_eq!(run_words("version"), ("version", String::new()));
+        assert_eq!(
+            run_words("--net=host --debug version x --y"),
+            ("version", "--net=host --debug x --y".into())
+        );
+        assert_eq!(run_words("--dir help version"), ("version", "--dir help".into()));
+        assert_eq!(run_words("--dir=help version"), ("version", "--dir=help".into()));
+    }
+
+    #[test]
+    fn unique_prefixes_name_commands() {
+        assert_eq!(run_words("vers").0, "version");
+        let entries = ["gc", "run", "run-prepared", "rm"];
+        let find = |word| by_name(&entries, word, |entry| entry).copied();
+        assert_eq!(
+            (find("run"), find("run-"), find("r"), find("g")),
+            (Some("run"), Some("run-prepared"), None, Some("gc"))
+        );
+    }
+
+    #[test]
+    fn without_a_command_there_is_help_or_an_error() {
+        assert!(matches!(request(""), Request::Missing));
+        assert!(matches!(request("--debug"), Request::Missing));
+        assert!(matches!(request("-- version"), Request::Missing));
+        assert!(matches!(request("--help"), Request::Help(None)));
+        assert!(matches!(request("bogus"), Request::Unknown { .. }));
+    }
+}

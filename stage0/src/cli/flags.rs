@@ -1,0 +1,99 @@
+//! Flags that every command takes.
+
+use std::path::{Path, PathBuf};
+
+use crate::insecure::InsecureOptions;
+
+/// Where rkt keeps images and pods if nobody says otherwise.
+const DEFAULT_DATA_DIR: &str = "/var/lib/rkt";
+
+/// Flags that every command takes (reference §1.2).
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Global options")]
+pub struct GlobalFlags {
+    /// Print more debugging output to stderr
+    #[arg(long)]
+    pub debug: bool,
+
+    /// Data directory [default: /var/lib/rkt]
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<String>,
+
+    /// System configuration directory
+    #[arg(long, value_name = "DIR", default_value = "/usr/lib/rkt")]
+    pub system_config: PathBuf,
+
+    /// Local configuration directory
+    #[arg(long, value_name = "DIR", default_value = "/etc/rkt")]
+    pub local_config: PathBuf,
+
+    /// User configuration directory
+    #[arg(long, value_name = "DIR", default_value = "")]
+    pub user_config: PathBuf,
+
+    /// Comma-separated list of protections to give up: none, image, tls, ondisk, http, pubkey, capabilities, paths,
+    /// seccomp, all-fetch, all-run, all
+    #[arg(long, value_name = "LIST", default_value = "none")]
+    pub insecure_options: InsecureOptions,
+
+    /// Trust keys discovered over https without asking
+    #[arg(long)]
+    pub trust_keys_from_https: bool,
+}
+
+/// Why there is no data directory.
+#[derive(Debug, thiserror::Error)]
+pub enum DataDirError {
+    /// The flag was given an empty value.
+    #[error("\"\" is not a valid directory")]
+    Empty,
+    /// The working directory, from which a relative path starts, is not known.
+    #[error("Cannot make data directory \"{}\" absolute", dir.display())]
+    Absolute {
+        /// The directory.
+        dir: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+}
+
+impl GlobalFlags {
+    /// The data directory, absolute and with symbolic links resolved as far as it exists.
+    pub fn data_dir(&self) -> Result<PathBuf, DataDirError> {
+        let dir = match self.dir.as_deref() {
+            Some("") => return Err(DataDirError::Empty),
+            Some(dir) => Path::new(dir),
+            None => Path::new(DEFAULT_DATA_DIR),
+        };
+        let absolute = std::path::absolute(dir)
+            .map_err(|source| DataDirError::Absolute { dir: dir.to_owned(), source })?;
+        Ok(resolve(&absolute))
+    }
+}
+
+/// Resolves the part that exists and appends the rest.
+fn resolve(path: &Path) -> PathBuf {
+    let existing = path.ancestors().find_map(|ancestor| Some((ancestor, ancestor.canonicalize().ok()?)));
+    match existing {
+        Some((ancestor, real)) => match path.strip_prefix(ancestor) {
+            Ok(rest) if !rest.as_os_str().is_empty() => real.join(rest),
+            _ => real,
+        },
+        None => path.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_are_resolved_as_far_as_the_path_exists() {
+        let dir = tempfile::tempdir().unwrap();
+        let real = dir.path().canonicalize().unwrap();
+        std::os::unix::fs::symlink(&real, real.join("link")).unwrap();
+        assert_eq!(resolve(&real.join("link/a/b")), real.join("a/b"));
+        assert_eq!(resolve(&real.join("link")), real);
+        assert_eq!(resolve(Path::new("/")), Path::new("/"));
+    }
+}
