@@ -28,8 +28,8 @@ pub struct GlobalFlags {
     pub local_config: PathBuf,
 
     /// User configuration directory
-    #[arg(long, value_name = "DIR", default_value = "")]
-    pub user_config: PathBuf,
+    #[arg(long, value_name = "DIR")]
+    pub user_config: Option<String>,
 
     /// Comma-separated list of protections to give up: none, image, tls, ondisk, http, pubkey, capabilities, paths,
     /// seccomp, all-fetch, all-run, all
