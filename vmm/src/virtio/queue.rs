@@ -31,6 +31,15 @@ impl ActiveQueue {
     where
         F: FnMut(DescriptorChain<&GuestMemoryMmap>) -> u32,
     {
+        self.drain_while(memory, interrupt, |chain| Some(serve(chain)));
+    }
+
+    /// As `drain`, until `serve` has no use for a chain and says `None`: that one stays available, with those after
+    /// it, and the driver is not asked to notify of more.
+    pub fn drain_while<F>(&mut self, memory: &GuestMemoryMmap, interrupt: &Interrupt, mut serve: F)
+    where
+        F: FnMut(DescriptorChain<&GuestMemoryMmap>) -> Option<u32>,
+    {
         // A read fails only when nobody wrote, which is as good.
         let _ = self.kick.read();
         if !self.queue.ready() {
@@ -38,12 +47,15 @@ impl ActiveQueue {
         }
         let mut budget = self.queue.size();
         let mut served = false;
-        loop {
+        'serving: loop {
             while budget > 0
                 && let Some(chain) = self.next_chain(memory)
             {
                 let head = chain.head_index();
-                let written = serve(chain);
+                let Some(written) = serve(chain) else {
+                    self.queue.go_to_previous_position();
+                    break 'serving;
+                };
                 // Fails for a head outside the queue: there is nobody to return it to.
                 served |= self.queue.add_used(memory, head, written).is_ok();
                 budget -= 1;
