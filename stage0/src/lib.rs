@@ -4,5 +4,7 @@
 //! `run` entrypoint of a stage1 image.
 
 pub mod cli;
+pub mod display;
 pub mod insecure;
 pub mod log;
+pub mod pod;

@@ -1,0 +1,9 @@
+//! How results look: tables, times, JSON.
+
+mod json;
+mod table;
+mod time;
+
+pub use json::{Format, InvalidFormat, to_json, to_pretty_json};
+pub use table::Table;
+pub use time::{full_time, short_time, since};

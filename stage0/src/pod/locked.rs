@@ -1,0 +1,105 @@
+//! A pod that this process holds exclusively.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::os::fd::RawFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use appc::PodManifest;
+use uuid::Uuid;
+
+use super::lock::{DirLock, sync_dir};
+use super::pods::{make_dir_all, rename_durably};
+use super::{Place, PodError, Pods};
+
+const MANIFEST_MODE: u32 = 0o640;
+const LOCK_FILE_MODE: u32 = 0o600;
+
+/// A pod that this process holds exclusively: it may change and move it.
+#[derive(Debug)]
+pub struct LockedPod {
+    pods: Pods,
+    uuid: Uuid,
+    place: Place,
+    dir: DirLock,
+}
+
+impl LockedPod {
+    /// `dir` is the pod's directory with the lock taken.
+    pub(super) fn new(pods: Pods, uuid: Uuid, place: Place, dir: DirLock) -> Self {
+        Self { pods, uuid, place, dir }
+    }
+
+    /// The pod's name.
+    pub fn uuid(&self) -> Uuid {
+        self.uuid
+    }
+
+    /// Where it is.
+    pub fn place(&self) -> Place {
+        self.place
+    }
+
+    /// Its directory.
+    pub fn path(&self) -> PathBuf {
+        self.pods.path(self.place, self.uuid)
+    }
+
+    /// Moves the pod; its state is that of the new place when this returns, even after a crash.
+    pub fn move_to(&mut self, place: Place) -> Result<(), PodError> {
+        let parent = self.pods.place(place);
+        make_dir_all(&parent).map_err(PodError::io("make directory", &parent))?;
+        rename_durably(&self.path(), &self.pods.path(place, self.uuid))?;
+        self.place = place;
+        Ok(())
+    }
+
+    /// Lets the lock survive `exec`; returns the descriptor that carries it.
+    pub fn keep_across_exec(&self) -> Result<RawFd, PodError> {
+        self.dir.keep_across_exec().map_err(PodError::io("keep the lock of", &self.path()))
+    }
+
+    /// Writes the file whose age is the pod's, and the lock file of later changes to its manifest.
+    pub(super) fn mark_created(&mut self) -> Result<(), PodError> {
+        self.write("pod-created", b"", MANIFEST_MODE)?;
+        self.write("pod.lck", b"", LOCK_FILE_MODE)
+    }
+
+    /// Validates and writes the pod's manifest.
+    pub fn write_manifest(&self, manifest: &PodManifest) -> Result<(), PodError> {
+        let json = manifest.to_vec().map_err(|source| PodError::Manifest { uuid: self.uuid, source })?;
+        self.write("pod", &json, MANIFEST_MODE)
+    }
+
+    /// Writes a file of the pod, making its directories: aside, synced, renamed.
+    pub fn write(&self, name: &str, content: &[u8], mode: u32) -> Result<(), PodError> {
+        let path = self.path().join(name);
+        if let Some(parent) = path.parent() {
+            make_dir_all(parent).map_err(PodError::io("make directory", parent))?;
+        }
+        write_durably(&path, content, mode)
+    }
+
+    /// Makes a directory of the pod with its parents.
+    pub fn make_dir(&self, name: &str) -> Result<PathBuf, PodError> {
+        let path = self.path().join(name);
+        make_dir_all(&path).map_err(PodError::io("make directory", &path))?;
+        Ok(path)
+    }
+}
+
+/// Replaces a file so that after a crash it is either the old or the new one, whole.
+fn write_durably(path: &Path, content: &[u8], mode: u32) -> Result<(), PodError> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let aside = path.with_file_name(name);
+    let write = || {
+        let mut file = File::options().write(true).create(true).truncate(true).mode(mode).open(&aside)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        std::fs::rename(&aside, path)?;
+        path.parent().map_or(Ok(()), sync_dir)
+    };
+    write().map_err(PodError::io("write", path))
+}
