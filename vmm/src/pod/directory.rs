@@ -1,0 +1,170 @@
+//! The pod's directory: what stage1 finds there and what it leaves (`rkt-reference` §3.3, §3.4).
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fs::{self, File},
+    io::{self, Read, Write},
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+};
+
+use appc::{ManifestError, PodManifest};
+
+use super::arguments::FileSource;
+
+/// The largest pod manifest that is read, in bytes; the protocol could not carry more to the guest.
+const MAX_MANIFEST: u64 = agent::protocol::MAX_FRAME as u64 / 2;
+/// The largest resolv.conf or hosts file that is given to apps, in bytes.
+const MAX_NAME_FILE: u64 = 64 << 10;
+
+/// A pod's directory.
+#[derive(Debug, Clone)]
+pub struct PodDirectory {
+    root: PathBuf,
+}
+
+/// Why the pod's directory could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectoryError {
+    /// A file could not be read.
+    #[error("Cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file could not be written.
+    #[error("Cannot write {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file is larger than any honest one.
+    #[error("File {} has more than {limit} bytes", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// How many are read.
+        limit: u64,
+    },
+    /// The pod manifest is not valid.
+    #[error("Invalid pod manifest")]
+    Manifest(#[source] ManifestError),
+}
+
+impl PodDirectory {
+    /// The directory stage0 called us in.
+    pub fn current() -> Self {
+        PodDirectory { root: PathBuf::from(".") }
+    }
+
+    /// The directory itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// What the guest sees as its root share: one directory per app.
+    pub fn apps(&self) -> PathBuf {
+        self.root.join("stage1/rootfs/opt/stage2")
+    }
+
+    /// A file that came with the stage1 image, like the guest's kernel.
+    pub fn stage1_file(&self, name: &str) -> PathBuf {
+        self.root.join("stage1/rootfs/usr/lib/rkt/stage1").join(name)
+    }
+
+    /// Reads the pod manifest.
+    pub fn manifest(&self) -> Result<PodManifest, DirectoryError> {
+        let text = read(&self.root.join("pod"), MAX_MANIFEST)?;
+        PodManifest::from_slice(text.as_bytes()).map_err(DirectoryError::Manifest)
+    }
+
+    /// Writes this process's id; the file's age is the pod's.
+    pub fn write_pid(&self, pid: u32) -> Result<(), DirectoryError> {
+        write_aside(&self.root, "pid", &format!("{pid}\n"))
+    }
+
+    /// Reads the id of the process that runs the pod; `None` before it has written it.
+    pub fn pid(&self) -> Result<Option<i32>, DirectoryError> {
+        let path = self.root.join("pid");
+        match read(&path, 32) {
+            Ok(text) => match text.trim().parse() {
+                Ok(pid) if pid > 0 => Ok(Some(pid)),
+                _ => Err(DirectoryError::Read { path, source: io::ErrorKind::InvalidData.into() }),
+            },
+            Err(DirectoryError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Notes an app's exit status.
+    pub fn write_status(&self, app: &str, status: i32) -> Result<(), DirectoryError> {
+        let directory = self.rkt().join("status");
+        fs::create_dir_all(&directory)
+            .map_err(|source| DirectoryError::Write { path: directory.clone(), source })?;
+        write_aside(&directory, app, &format!("{status}\n"))
+    }
+
+    /// Says that every app has been started.
+    pub fn mark_ready(&self) -> Result<(), DirectoryError> {
+        let path = self.rkt().join("supervisor-status");
+        let aside = self.rkt().join(".supervisor-status");
+        let link = || {
+            match fs::remove_file(&aside) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => symlink("ready", &aside)?,
+            }
+            fs::rename(&aside, &path)
+        };
+        link().map_err(|source| DirectoryError::Write { path: path.clone(), source })
+    }
+
+    /// The text of a file of name resolution; `stage0_name` is what stage0 calls the one it made.
+    pub fn name_file(
+        &self,
+        source: FileSource,
+        host: &Path,
+        stage0_name: &str,
+    ) -> Result<Option<String>, DirectoryError> {
+        match source {
+            FileSource::Default | FileSource::None => Ok(None),
+            FileSource::Host => read(host, MAX_NAME_FILE).map(Some),
+            FileSource::Stage0 => {
+                read(&self.root.join("stage1/rootfs/etc").join(stage0_name), MAX_NAME_FILE).map(Some)
+            }
+        }
+    }
+
+    fn rkt(&self) -> PathBuf {
+        self.root.join("stage1/rootfs/rkt")
+    }
+}
+
+fn read(path: &Path, limit: u64) -> Result<String, DirectoryError> {
+    let mut text = String::new();
+    let result = File::open(path).and_then(|file| file.take(limit + 1).read_to_string(&mut text));
+    result.map_err(|source| DirectoryError::Read { path: path.into(), source })?;
+    if text.len() as u64 > limit {
+        return Err(DirectoryError::TooLarge { path: path.into(), limit });
+    }
+    Ok(text)
+}
+
+/// Writes a file so that readers, and a crash, see all of it or none.
+fn write_aside(directory: &Path, name: &str, content: &str) -> Result<(), DirectoryError> {
+    let path = directory.join(name);
+    let aside = directory.join(format!(".{name}.new"));
+    let write = || {
+        let mut file = File::create(&aside)?;
+        file.write_all(content.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&aside, &path)?;
+        File::open(directory)?.sync_all()
+    };
+    write().map_err(|source| DirectoryError::Write { path: path.clone(), source })
+}

@@ -1,0 +1,74 @@
+//! Why a pod could not run, or not to its end.
+
+use std::io;
+
+use super::{
+    arguments::ArgumentError, control::ControlError, directory::DirectoryError, lock::LockError,
+    network::NetworkError, session::SessionError, spec::SpecError, stop::StopError, streams::StreamError,
+};
+use crate::{machine::MachineError, virtio::vsock::ListenError};
+
+/// Why an entrypoint failed. Displayed with its sources, it is one line for the user.
+#[derive(Debug, thiserror::Error)]
+pub enum PodError {
+    /// The command line.
+    #[error("Invalid command line of the entrypoint")]
+    Arguments(#[from] ArgumentError),
+    /// The networks asked for.
+    #[error("Failed to setup network")]
+    Network(#[from] NetworkError),
+    /// The pod's lock.
+    #[error("Cannot take over the pod's lock")]
+    Lock(#[from] LockError),
+    /// The pod's directory.
+    #[error("Cannot use the pod's directory")]
+    Directory(#[from] DirectoryError),
+    /// A mount namespace of its own.
+    #[error("Cannot separate the pod's mounts from the host's")]
+    Mounts(#[source] io::Error),
+    /// Signals, threads, descriptors.
+    #[error("Cannot allocate what the pod needs")]
+    Resource(#[source] io::Error),
+    /// The event loop.
+    #[error("Event loop failed")]
+    EventLoop(#[source] event_manager::Error),
+    /// The machine could not be made or started.
+    #[error("Cannot start the virtual machine")]
+    Start(#[source] MachineError),
+    /// A thread of the machine's panicked.
+    #[error("Cannot start the virtual machine: a thread of stage1 panicked")]
+    Panicked,
+    /// A port of the guest's transport.
+    #[error("Cannot listen for the guest")]
+    Listen(#[source] ListenError),
+    /// The pod's description.
+    #[error("Cannot describe the pod to its guest")]
+    Spec(#[source] SpecError),
+    /// The terminal.
+    #[error("Cannot set up the terminal")]
+    Terminal(#[source] io::Error),
+    /// The guest never said hello.
+    #[error("Guest did not start within {0} s (run with --debug to see its console)")]
+    BootTimeout(u64),
+    /// The machine ended by itself.
+    #[error("{0}")]
+    Machine(String),
+    /// The agent closed its connection and the machine runs on.
+    #[error("Agent of the guest went away (run with --debug to see the guest's console)")]
+    AgentGone,
+    /// The guest opened the control connection twice.
+    #[error("Guest opened a second control connection")]
+    SecondControl,
+    /// The control connection.
+    #[error("Pod failed")]
+    Control(#[source] ControlError),
+    /// What the guest said.
+    #[error("Pod failed")]
+    Session(#[source] SessionError),
+    /// A stream of an app.
+    #[error("Pod failed")]
+    Stream(#[source] StreamError),
+    /// Stopping.
+    #[error("Cannot stop the pod")]
+    Stop(#[from] StopError),
+}

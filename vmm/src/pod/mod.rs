@@ -1,0 +1,42 @@
+//! The host half of a running pod: stage1's side of rkt's stage1 interface (`rkt-reference` §3).
+//!
+//! ```text
+//! stage0 ──exec──▶ run ──▶ Supervisor ── event loop ──┬─ signals
+//!                                                     ├─ control connection ──▶ Session (what the guest may say)
+//!                                                     ├─ stream connections ──▶ a thread per direction: Streams
+//!                                                     └─ the machine's end
+//! stage0 ──child─▶ stop ── signal ──▶ run
+//! stage0 ──child─▶ gc
+//! ```
+//!
+//! Nothing here waits for the guest or for whoever reads the pod's output, but the threads of [`streams`].
+
+pub mod arguments;
+mod control;
+mod diagnostics;
+mod directory;
+mod error;
+mod escape;
+mod gc;
+mod lock;
+mod network;
+mod notify;
+mod run;
+mod session;
+mod signals;
+mod sizing;
+mod spec;
+mod stop;
+mod streams;
+mod supervisor;
+mod terminal;
+
+pub use diagnostics::report;
+pub use error::PodError;
+pub use gc::gc;
+pub use run::run;
+pub use signals::Ending;
+pub use stop::stop;
+
+/// The exit status of every failure of stage1 itself (`rkt-reference` §1.1).
+pub const FAILURE: i32 = 254;

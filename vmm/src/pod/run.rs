@@ -1,0 +1,102 @@
+//! The `run` entrypoint: from stage0's exec to the pod's end.
+
+use std::{
+    io, process,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use event_manager::EventManager;
+use rustix::{
+    mount::{MountPropagationFlags, mount_change},
+    thread::{UnshareFlags, unshare_unsafe},
+};
+
+use super::{
+    arguments::RunArguments,
+    devices,
+    diagnostics::Diagnostics,
+    directory::PodDirectory,
+    error::PodError,
+    lock::PodLock,
+    network,
+    signals::{Ending, Signals},
+    sizing, spec,
+    supervisor::{Pod, Supervisor},
+    terminal,
+};
+use crate::{
+    event_loop::{EventLoop, EventLoopHandle},
+    machine::{Machine, MachineConfig, MachineError},
+    virtio::vsock::Ports,
+};
+
+/// How long the last lines may take when nobody reads stderr.
+const LAST_LINES: Duration = Duration::from_secs(5);
+
+/// Runs the pod of the current directory until it ends.
+pub fn run(arguments: RunArguments) -> Result<Ending, PodError> {
+    network::check(&arguments.networks)?;
+    let _lock = PodLock::inherit()?;
+    let directory = PodDirectory::current();
+    let manifest = directory.manifest()?;
+    spec::check(&arguments, &manifest).map_err(PodError::Spec)?;
+    // Before the first thread: mounts and the signal mask are inherited from here.
+    separate_mounts().map_err(PodError::Mounts)?;
+    let has_terminal = arguments.interactive && terminal::is_terminal();
+    let signals = Signals::block(has_terminal).map_err(PodError::Resource)?;
+    let diagnostics = Diagnostics::start().map_err(PodError::Resource)?;
+    let ending = run_machine(Pod { arguments, manifest, directory }, &signals, &diagnostics);
+    terminal::restore();
+    diagnostics.finish(LAST_LINES);
+    ending
+}
+
+fn run_machine(pod: Pod, signals: &Signals, diagnostics: &Diagnostics) -> Result<Ending, PodError> {
+    let mut event_loop: EventLoop = EventManager::new().map_err(PodError::EventLoop)?;
+    let machine = build(machine_config(&pod), event_loop.remote_endpoint())?;
+    // The slow part of the machine is on its own thread until here.
+    pod.directory.write_pid(process::id())?;
+    let ports = Ports::default();
+    let devices = devices::devices(&pod.directory, &ports)?;
+    let mut machine = machine.join().map_err(|_| PodError::Panicked)?.map_err(PodError::Start)?;
+    for device in devices {
+        machine.add_device(device).map_err(PodError::Start)?;
+    }
+    machine.start().map_err(PodError::Start)?;
+    let ending = Supervisor::new(pod, &ports, &machine, signals, diagnostics)
+        .and_then(|supervisor| supervisor.run(&mut event_loop));
+    // The vCPUs may be waiting for the loop; it must not be there any more when the machine stops them.
+    drop(event_loop);
+    drop(machine);
+    ending
+}
+
+fn build(
+    config: MachineConfig,
+    event_loop: EventLoopHandle,
+) -> Result<JoinHandle<Result<Machine, MachineError>>, PodError> {
+    let builder = thread::Builder::new().name("machine".into());
+    builder.spawn(move || Machine::new(config, event_loop)).map_err(PodError::Resource)
+}
+
+fn machine_config(pod: &Pod) -> MachineConfig {
+    let size = sizing::size(&pod.manifest, sizing::host_cpus());
+    MachineConfig {
+        kernel: pod.directory.stage1_file("vmlinux"),
+        initramfs: Some(pod.directory.stage1_file("initramfs")),
+        command_line: Vec::new(),
+        cpus: size.cpus,
+        memory: size.memory,
+        debug: pod.arguments.debug,
+    }
+}
+
+/// A mount namespace whose mounts vanish with the pod, while those of the host keep coming and going
+/// (`rkt-reference` §3.4).
+fn separate_mounts() -> io::Result<()> {
+    // SAFETY: a mount namespace does not touch descriptors or memory that others rely on; no thread runs yet.
+    unsafe { unshare_unsafe(UnshareFlags::NEWNS) }?;
+    mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)?;
+    Ok(())
+}

@@ -1,0 +1,194 @@
+//! What the guest may say on its control connection, and what follows from it. The guest is not trusted.
+
+#[cfg(test)]
+mod tests;
+
+use agent::protocol::{GuestMessage, VERSION};
+
+use super::diagnostics::sanitized;
+
+/// How many diagnostics of a guest are shown; more are dropped.
+pub const MAX_DIAGNOSTICS: u32 = 1000;
+
+/// The guest's side of the protocol, message by message.
+///
+/// ```text
+/// Silent ── Hello ──▶ Starting ── Ready ──▶ Running
+///                        └─────── Finished ───┴──▶ Finished
+/// ```
+#[derive(Debug)]
+pub struct Session {
+    phase: Phase,
+    apps: Vec<App>,
+    diagnostics: u32,
+}
+
+/// How far the guest is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Nothing has been heard of it.
+    Silent,
+    /// It has its pod and starts the apps.
+    Starting,
+    /// Every app has been started.
+    Running,
+    /// Every app has ended.
+    Finished,
+}
+
+#[derive(Debug)]
+struct App {
+    name: String,
+    started: bool,
+    status: Option<i32>,
+}
+
+/// What the host has to do about a message.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Reaction {
+    /// Nothing.
+    None,
+    /// Send the pod.
+    SendPod,
+    /// The pod is ready: every app runs.
+    Ready,
+    /// Show a line to the user.
+    Show(String),
+    /// Note an app's exit status.
+    AppExited {
+        /// The app, one of the pod's.
+        app: String,
+        /// 0 to 255.
+        status: i32,
+    },
+    /// End with this status, 0 to 255, once all output is out.
+    Finish(i32),
+}
+
+/// Why a pod cannot go on with this guest.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SessionError {
+    /// Host and guest are of different builds.
+    #[error("Guest speaks version {0} of the agent protocol, this stage1 version {VERSION}")]
+    Version(u32),
+    /// A message that has no place here.
+    #[error("Guest sent {message} {when}")]
+    Unexpected {
+        /// The message's name.
+        message: &'static str,
+        /// Why it is not expected.
+        when: &'static str,
+    },
+    /// The guest spoke of an app that is none of the pod's.
+    #[error("Guest spoke of app {0:?}, which is not in the pod")]
+    UnknownApp(String),
+    /// No process ends with this status.
+    #[error("Guest reported impossible exit status {0}")]
+    Status(i32),
+    /// The agent gave up; its line says why.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl Session {
+    /// A session about the apps of these names.
+    pub fn new(apps: impl IntoIterator<Item = String>) -> Self {
+        let apps = apps.into_iter().map(|name| App { name, started: false, status: None }).collect();
+        Session { phase: Phase::Silent, apps, diagnostics: 0 }
+    }
+
+    /// How far the guest is.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// The apps whose end has not been reported.
+    pub fn unfinished(&self) -> impl Iterator<Item = &str> {
+        self.apps.iter().filter(|app| app.status.is_none()).map(|app| app.name.as_str())
+    }
+
+    /// Takes in one message. After an error the guest is beyond repair.
+    pub fn receive(&mut self, message: GuestMessage) -> Result<Reaction, SessionError> {
+        match (self.phase, message) {
+            (_, GuestMessage::Failed { text }) => Err(SessionError::Failed(sanitized(&text))),
+            (Phase::Silent, GuestMessage::Hello { version }) => self.hello(version),
+            (Phase::Silent, other) => Err(unexpected(&other, "before it said hello")),
+            (Phase::Finished, other) => Err(unexpected(&other, "after the pod had finished")),
+            (_, other @ GuestMessage::Hello { .. }) => Err(unexpected(&other, "twice")),
+            (Phase::Starting, GuestMessage::Ready) => {
+                self.phase = Phase::Running;
+                Ok(Reaction::Ready)
+            }
+            (_, other @ GuestMessage::Ready) => Err(unexpected(&other, "twice")),
+            (_, GuestMessage::AppStarted { app, .. }) => self.app_started(&app),
+            (_, GuestMessage::AppExited { app, status }) => self.app_exited(app, status),
+            (_, GuestMessage::Diagnostic { app, text }) => self.diagnostic(app.as_deref(), &text),
+            (_, GuestMessage::Finished { status }) => self.finished(status),
+        }
+    }
+
+    fn hello(&mut self, version: u32) -> Result<Reaction, SessionError> {
+        if version != VERSION {
+            return Err(SessionError::Version(version));
+        }
+        self.phase = Phase::Starting;
+        Ok(Reaction::SendPod)
+    }
+
+    fn app_started(&mut self, app: &str) -> Result<Reaction, SessionError> {
+        let known = self.app(app)?;
+        if known.started || known.status.is_some() {
+            return Err(SessionError::Unexpected { message: "AppStarted", when: "twice for one app" });
+        }
+        known.started = true;
+        Ok(Reaction::None)
+    }
+
+    fn app_exited(&mut self, app: String, status: i32) -> Result<Reaction, SessionError> {
+        let known = self.app(&app)?;
+        if known.status.is_some() {
+            return Err(SessionError::Unexpected { message: "AppExited", when: "twice for one app" });
+        }
+        known.status = Some(checked(status)?);
+        Ok(Reaction::AppExited { app, status })
+    }
+
+    fn diagnostic(&mut self, app: Option<&str>, text: &str) -> Result<Reaction, SessionError> {
+        if let Some(app) = app {
+            self.app(app)?;
+        }
+        self.diagnostics = self.diagnostics.saturating_add(1);
+        Ok(if self.diagnostics > MAX_DIAGNOSTICS { Reaction::None } else { Reaction::Show(sanitized(text)) })
+    }
+
+    fn finished(&mut self, status: i32) -> Result<Reaction, SessionError> {
+        if self.unfinished().next().is_some() {
+            return Err(SessionError::Unexpected { message: "Finished", when: "before every app had ended" });
+        }
+        let status = checked(status)?;
+        self.phase = Phase::Finished;
+        Ok(Reaction::Finish(status))
+    }
+
+    fn app(&mut self, name: &str) -> Result<&mut App, SessionError> {
+        let found = self.apps.iter_mut().find(|app| app.name == name);
+        found.ok_or_else(|| SessionError::UnknownApp(sanitized(name)))
+    }
+}
+
+fn checked(status: i32) -> Result<i32, SessionError> {
+    if (0..=255).contains(&status) { Ok(status) } else { Err(SessionError::Status(status)) }
+}
+
+fn unexpected(message: &GuestMessage, when: &'static str) -> SessionError {
+    let message = match message {
+        GuestMessage::Hello { .. } => "Hello",
+        GuestMessage::AppStarted { .. } => "AppStarted",
+        GuestMessage::Ready => "Ready",
+        GuestMessage::Diagnostic { .. } => "Diagnostic",
+        GuestMessage::AppExited { .. } => "AppExited",
+        GuestMessage::Finished { .. } => "Finished",
+        GuestMessage::Failed { .. } => "Failed",
+    };
+    SessionError::Unexpected { message, when }
+}

@@ -1,0 +1,158 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn session() -> Session {
+    Session::new(["web".to_owned(), "db".to_owned()])
+}
+
+fn hello() -> GuestMessage {
+    GuestMessage::Hello { version: VERSION }
+}
+
+fn exited(app: &str, status: i32) -> GuestMessage {
+    GuestMessage::AppExited { app: app.into(), status }
+}
+
+fn started(app: &str) -> GuestMessage {
+    GuestMessage::AppStarted { app: app.into(), pid: 7 }
+}
+
+#[test]
+fn a_whole_life() {
+    let mut session = session();
+    assert_eq!(session.receive(hello()), Ok(Reaction::SendPod));
+    assert_eq!(session.receive(started("web")), Ok(Reaction::None));
+    assert_eq!(session.receive(started("db")), Ok(Reaction::None));
+    assert_eq!(session.receive(GuestMessage::Ready), Ok(Reaction::Ready));
+    assert_eq!(session.phase(), Phase::Running);
+    let exit = Reaction::AppExited { app: "db".into(), status: 3 };
+    assert_eq!(session.receive(exited("db", 3)), Ok(exit));
+    assert_eq!(session.unfinished().collect::<Vec<_>>(), ["web"]);
+    session.receive(exited("web", 0)).unwrap();
+    assert_eq!(session.receive(GuestMessage::Finished { status: 3 }), Ok(Reaction::Finish(3)));
+    assert_eq!(session.phase(), Phase::Finished);
+}
+
+#[test]
+fn an_app_that_cannot_be_executed_never_starts() {
+    let mut session = session();
+    session.receive(hello()).unwrap();
+    session.receive(exited("web", 203)).unwrap();
+    session.receive(exited("db", 143)).unwrap();
+    assert_eq!(session.receive(GuestMessage::Finished { status: 203 }), Ok(Reaction::Finish(203)));
+}
+
+#[test]
+fn another_version_is_refused() {
+    assert_eq!(
+        session().receive(GuestMessage::Hello { version: VERSION + 1 }),
+        Err(SessionError::Version(VERSION + 1))
+    );
+}
+
+#[test]
+fn nothing_comes_before_hello_or_after_the_end() {
+    for early in [GuestMessage::Ready, started("web"), exited("web", 0), GuestMessage::Finished { status: 0 }] {
+        assert!(matches!(session().receive(early), Err(SessionError::Unexpected { .. })));
+    }
+    let mut session = Session::new([]);
+    session.receive(hello()).unwrap();
+    session.receive(GuestMessage::Finished { status: 0 }).unwrap();
+    assert!(matches!(session.receive(GuestMessage::Ready), Err(SessionError::Unexpected { .. })));
+}
+
+#[test]
+fn repetitions_are_refused() {
+    for twice in [hello(), GuestMessage::Ready, started("web"), exited("web", 0)] {
+        let mut session = session();
+        if twice != hello() {
+            session.receive(hello()).unwrap();
+        }
+        session.receive(twice.clone()).unwrap();
+        assert!(matches!(session.receive(twice), Err(SessionError::Unexpected { .. })));
+    }
+}
+
+#[test]
+fn foreign_apps_and_impossible_statuses_are_refused() {
+    for (message, error) in [
+        (started("x\u{1b}"), SessionError::UnknownApp("x\\u{1b}".into())),
+        (exited("evil", 0), SessionError::UnknownApp("evil".into())),
+        (exited("web", 256), SessionError::Status(256)),
+        (exited("web", -1), SessionError::Status(-1)),
+    ] {
+        let mut session = session();
+        session.receive(hello()).unwrap();
+        assert_eq!(session.receive(message), Err(error));
+    }
+}
+
+#[test]
+fn the_pod_cannot_finish_before_its_apps() {
+    let mut session = session();
+    session.receive(hello()).unwrap();
+    session.receive(exited("web", 0)).unwrap();
+    assert!(session.receive(GuestMessage::Finished { status: 0 }).is_err());
+}
+
+#[test]
+fn a_flood_of_diagnostics_is_cut() {
+    let mut session = session();
+    session.receive(hello()).unwrap();
+    let line = || GuestMessage::Diagnostic { app: None, text: "a\tb\n".into() };
+    for _ in 0..MAX_DIAGNOSTICS {
+        assert!(matches!(session.receive(line()), Ok(Reaction::Show(_))));
+    }
+    assert_eq!(session.receive(line()), Ok(Reaction::None));
+}
+
+#[test]
+fn failure_ends_the_session_at_any_time() {
+    let failed = GuestMessage::Failed { text: "No share".into() };
+    assert_eq!(session().receive(failed), Err(SessionError::Failed("No share".into())));
+}
+
+fn any_message() -> impl Strategy<Value = GuestMessage> {
+    let app = prop_oneof![Just("web".to_owned()), Just("db".to_owned()), "[a-z]{0,3}"];
+    let status = prop_oneof![0..=255, any::<i32>()];
+    prop_oneof![
+        4 => Just(hello()),
+        1 => any::<u32>().prop_map(|version| GuestMessage::Hello { version }),
+        2 => Just(GuestMessage::Ready),
+        3 => app.clone().prop_map(|app| GuestMessage::AppStarted { app, pid: 1 }),
+        3 => (app.clone(), status.clone()).prop_map(|(app, status)| GuestMessage::AppExited { app, status }),
+        2 => status.prop_map(|status| GuestMessage::Finished { status }),
+        1 => (prop::option::of(app), any::<String>())
+            .prop_map(|(app, text)| GuestMessage::Diagnostic { app, text }),
+        1 => any::<String>().prop_map(|text| GuestMessage::Failed { text }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn whatever_the_guest_says_the_host_stays_consistent(
+        messages in prop::collection::vec(any_message(), 0..24)
+    ) {
+        let mut session = session();
+        let mut exits = Vec::new();
+        for message in messages {
+            match session.receive(message) {
+                Err(_) => break,
+                Ok(Reaction::AppExited { app, status }) => {
+                    prop_assert!(app == "web" || app == "db");
+                    prop_assert!((0..=255).contains(&status));
+                    prop_assert!(!exits.contains(&app), "reported twice: {}", app);
+                    exits.push(app);
+                }
+                Ok(Reaction::Finish(status)) => {
+                    prop_assert!((0..=255).contains(&status));
+                    prop_assert_eq!(exits.len(), 2);
+                    prop_assert_eq!(session.phase(), Phase::Finished);
+                }
+                Ok(Reaction::Show(line)) => prop_assert!(!line.chars().any(char::is_control)),
+                Ok(Reaction::None | Reaction::SendPod | Reaction::Ready) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Signals to stage1, as events of the loop; and the ways it can end.
+
+use std::{
+    io,
+    mem::{MaybeUninit, size_of},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+    process, ptr,
+};
+
+use libc::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH, c_int, sigset_t};
+
+/// What `stop` sends: an end that is wanted, so that what the apps make of it is no failure.
+/// The same signal asks a systemd in a container to halt (`systemd(1)`, SIGRTMIN+3).
+pub fn stop_signal() -> c_int {
+    libc::SIGRTMIN() + 3
+}
+
+/// A signal, as far as a pod cares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Received {
+    /// SIGTERM, SIGINT, SIGQUIT or SIGHUP, by number.
+    Terminate(c_int),
+    /// `stop` was called.
+    Stop,
+    /// The terminal changed its size.
+    Resized,
+    /// Somebody wants the process suspended while its terminal is in raw mode.
+    Suspend,
+}
+
+/// The signals the pod reacts to, blocked for all threads and read here.
+#[derive(Debug)]
+pub struct Signals {
+    descriptor: OwnedFd,
+}
+
+impl Signals {
+    /// Blocks the signals. Must come before any thread is started, since threads inherit what is blocked.
+    ///
+    /// Signals that were ignored stay so: `nohup rkt run` survives its terminal. `terminal` adds what only
+    /// matters to somebody who put a terminal in raw mode.
+    pub fn block(terminal: bool) -> io::Result<Self> {
+        let mut set = empty_set();
+        let mut wanted = vec![SIGTERM, SIGINT, SIGQUIT, SIGHUP, stop_signal()];
+        if terminal {
+            wanted.extend([SIGWINCH, SIGTSTP]);
+        }
+        for signal in wanted {
+            if !is_ignored(signal)? {
+                // SAFETY: `set` is initialised and the number valid.
+                unsafe { libc::sigaddset(&mut set, signal) };
+            }
+        }
+        // SAFETY: `set` is initialised; the old mask is not asked for.
+        let failed = unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &set, ptr::null_mut()) };
+        if failed != 0 {
+            return Err(io::Error::from_raw_os_error(failed));
+        }
+        // SAFETY: `set` is initialised; -1 asks for a new descriptor.
+        let number = unsafe { libc::signalfd(-1, &set, libc::SFD_NONBLOCK | libc::SFD_CLOEXEC) };
+        if number < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the call succeeded, so the descriptor is ours.
+        Ok(Signals { descriptor: unsafe { OwnedFd::from_raw_fd(number) } })
+    }
+
+    /// The next signal that waits, if any.
+    pub fn next(&self) -> Option<Received> {
+        let mut buffer = [0; size_of::<libc::signalfd_siginfo>()];
+        let length = rustix::io::read(&self.descriptor, &mut buffer).ok()?;
+        let number = buffer[..length].first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))?;
+        Some(match c_int::try_from(number).ok()? {
+            SIGWINCH => Received::Resized,
+            SIGTSTP => Received::Suspend,
+            number if number == stop_signal() => Received::Stop,
+            number => Received::Terminate(number),
+        })
+    }
+}
+
+impl AsRawFd for Signals {
+    fn as_raw_fd(&self) -> RawFd {
+        self.descriptor.as_raw_fd()
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+}
+
+/// How stage1 ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// With an exit status, 0 to 255.
+    Status(i32),
+    /// By SIGTERM, as an ordinary program that received it would: to a shell the same as status 143, to systemd a
+    /// clean end.
+    Terminated,
+}
+
+impl Ending {
+    /// Ends the process.
+    pub fn end(self) -> ! {
+        match self {
+            Ending::Status(status) => process::exit(status),
+            Ending::Terminated => die_of(SIGTERM),
+        }
+    }
+}
+
+/// Stops this process, as the terminal's suspend character would have; returns when it is continued.
+pub fn suspend() {
+    // SAFETY: raising a signal touches no memory of ours.
+    unsafe { libc::raise(libc::SIGSTOP) };
+}
+
+fn die_of(signal: c_int) -> ! {
+    let mut set = empty_set();
+    // SAFETY: the set is initialised, the number valid; the default action of the signal ends the process as soon as
+    // it is unblocked, with nothing of ours left running that would mind.
+    unsafe {
+        libc::sigaddset(&mut set, signal);
+        libc::signal(signal, libc::SIG_DFL);
+        libc::raise(signal);
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, &set, ptr::null_mut());
+    }
+    // Not reached unless the signal is blocked elsewhere.
+    process::exit(128 + signal)
+}
+
+fn empty_set() -> sigset_t {
+    let mut set = MaybeUninit::uninit();
+    // SAFETY: sigemptyset initialises the set and cannot fail on a valid pointer.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        set.assume_init()
+    }
+}
+
+fn is_ignored(signal: c_int) -> io::Result<bool> {
+    let mut action = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: only queries; the kernel fills `action` on success.
+    let result = unsafe { libc::sigaction(signal, ptr::null(), action.as_mut_ptr()) };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: filled by the successful call.
+    Ok(unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN)
+}

@@ -1,0 +1,123 @@
+//! How large a pod's machine is.
+
+use appc::{Isolator, Isolators, PodManifest, RuntimeApp};
+
+const MIB: u64 = 1 << 20;
+/// What the guest's kernel, the agent and the page cache of shared files need beside the apps, in bytes.
+const OVERHEAD: u64 = 128 * MIB;
+/// What an app without a memory limit counts, in bytes.
+const UNLIMITED_APP: u64 = 128 * MIB;
+/// The least memory of a pod in which some app has no limit, in bytes.
+const LEAST_UNLIMITED: u64 = 512 * MIB;
+/// More than any guest kernel here can drive.
+const MOST_CPUS: u32 = 254;
+
+/// The size of a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// Number of vCPUs.
+    pub cpus: u32,
+    /// Guest RAM in bytes.
+    pub memory: u64,
+}
+
+/// The size a pod's apps ask for, on a host that gives this process `host_cpus`.
+pub fn size(manifest: &PodManifest, host_cpus: u32) -> Size {
+    Size { cpus: cpus(&manifest.apps, host_cpus), memory: memory(&manifest.apps) }
+}
+
+/// Number of host CPUs this process may run on.
+pub fn host_cpus() -> u32 {
+    let allowed = rustix::thread::sched_getaffinity(None).map_or(1, |set| set.count());
+    allowed.max(1)
+}
+
+/// The sum of the limits, each in whole CPUs; more than the host has would only take turns.
+fn cpus(apps: &[RuntimeApp], host_cpus: u32) -> u32 {
+    let most = host_cpus.clamp(1, MOST_CPUS);
+    let limits: Vec<_> = apps.iter().filter_map(cpu_limit).collect();
+    match limits.as_slice() {
+        [] => most,
+        limits => limits.iter().fold(0, |sum: u32, limit| sum.saturating_add(*limit)).clamp(1, most),
+    }
+}
+
+fn memory(apps: &[RuntimeApp]) -> u64 {
+    let limits = apps.iter().map(memory_limit);
+    let apps_need = limits.fold(0, |sum: u64, limit| sum.saturating_add(limit.unwrap_or(UNLIMITED_APP)));
+    let need = apps_need.saturating_add(OVERHEAD);
+    match apps.is_empty() || apps.iter().any(|app| memory_limit(app).is_none()) {
+        true => need.max(LEAST_UNLIMITED),
+        false => need,
+    }
+}
+
+/// An app's CPU limit in whole CPUs. The last isolator of a kind wins: flags append theirs.
+fn cpu_limit(app: &RuntimeApp) -> Option<u32> {
+    let limit = isolators(app)?.0.iter().rev().find_map(|isolator| match isolator {
+        Isolator::Cpu(resource) => resource.limit,
+        _ => None,
+    })?;
+    Some(u32::try_from(limit.value().max(0)).unwrap_or(u32::MAX))
+}
+
+/// An app's memory limit in bytes.
+fn memory_limit(app: &RuntimeApp) -> Option<u64> {
+    let limit = isolators(app)?.0.iter().rev().find_map(|isolator| match isolator {
+        Isolator::Memory(resource) => resource.limit,
+        _ => None,
+    })?;
+    u64::try_from(limit.value()).ok()
+}
+
+fn isolators(app: &RuntimeApp) -> Option<&Isolators> {
+    app.app.as_ref().map(|app| &app.isolators)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(apps: &[(Option<&str>, Option<&str>)]) -> PodManifest {
+        let app = |(index, (memory, cpu)): (usize, &(Option<&str>, Option<&str>))| {
+            let limit = |name: &str, value: &Option<&str>| {
+                value.map(|value| serde_json::json!({"name": name, "value": {"limit": value}}))
+            };
+            let isolators: Vec<_> =
+                [limit("resource/memory", memory), limit("resource/cpu", cpu)].into_iter().flatten().collect();
+            serde_json::json!({
+                "name": format!("app{index}"),
+                "image": {"id": format!("sha512-{}", "0".repeat(128))},
+                "app": {"exec": ["/x"], "user": "0", "group": "0", "isolators": isolators},
+            })
+        };
+        let apps: Vec<_> = apps.iter().enumerate().map(app).collect();
+        let manifest = serde_json::json!({"acVersion": "0.8.11", "acKind": "PodManifest", "apps": apps});
+        PodManifest::from_slice(manifest.to_string().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn without_limits_the_host_and_half_a_gibibyte() {
+        assert_eq!(size(&pod(&[(None, None)]), 8), Size { cpus: 8, memory: 512 * MIB });
+        assert_eq!(size(&pod(&[(None, None); 5]), 8).memory, 6 * 128 * MIB);
+        assert_eq!(size(&pod(&[]), 1), Size { cpus: 1, memory: 512 * MIB });
+    }
+
+    #[test]
+    fn limits_add_up() {
+        let limited = pod(&[(Some("192Mi"), Some("1500m")), (Some("64Mi"), Some("1"))]);
+        assert_eq!(size(&limited, 8), Size { cpus: 3, memory: (192 + 64 + 128) * MIB });
+        assert_eq!(size(&limited, 2).cpus, 2);
+        let mixed = pod(&[(Some("1Gi"), None), (None, Some("100m"))]);
+        assert_eq!(size(&mixed, 8), Size { cpus: 1, memory: (1024 + 128 + 128) * MIB });
+    }
+
+    #[test]
+    fn absurd_limits_do_not_overflow() {
+        let absurd = pod(&[(Some("8E"), Some("4E")), (Some("8E"), Some("4E")), (Some("8E"), None)]);
+        let size = size(&absurd, 1000);
+        assert_eq!(size.cpus, MOST_CPUS);
+        assert!(size.memory > 1 << 60);
+        assert_eq!(super::size(&pod(&[(None, Some("0"))]), 4).cpus, 1);
+    }
+}

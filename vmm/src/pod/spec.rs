@@ -1,0 +1,107 @@
+//! What the guest is told about its pod.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use agent::protocol::{AppSpec, Disabled, Dns, PodSpec, Stdio};
+use appc::PodManifest;
+
+use super::{
+    arguments::RunArguments,
+    directory::{DirectoryError, PodDirectory},
+    terminal,
+};
+
+/// How many random bytes the guest's pool starts with: a seed for any generator there is.
+const ENTROPY: usize = 64;
+
+/// Why a pod cannot be described to its guest.
+#[derive(Debug, thiserror::Error)]
+pub enum SpecError {
+    /// An app does not say what it runs.
+    #[error("App {0} of the pod manifest has no app section")]
+    NoAppSection(String),
+    /// Standard input cannot be shared.
+    #[error("Only a pod with one app can be interactive, this one has {0}")]
+    NotOneInteractive(usize),
+    /// resolv.conf or hosts.
+    #[error("Cannot provide the files of name resolution")]
+    NameFile(#[source] DirectoryError),
+    /// The host has no random numbers.
+    #[error("Cannot read /dev/urandom")]
+    Entropy(#[source] io::Error),
+}
+
+/// How the apps' standard streams are connected.
+pub fn stdio(interactive: bool) -> Stdio {
+    match interactive {
+        false => Stdio::Output,
+        true if terminal::is_terminal() => Stdio::Terminal { size: terminal::size() },
+        true => Stdio::Pipes,
+    }
+}
+
+/// What the guest learns of an app beside its manifest.
+pub fn app_spec(name: &str, stdio: Stdio) -> AppSpec {
+    AppSpec { name: name.to_owned(), rootfs: format!("{name}/rootfs"), stdio }
+}
+
+/// Checks what the manifest cannot say wrong by itself.
+pub fn check(arguments: &RunArguments, manifest: &PodManifest) -> Result<(), SpecError> {
+    if arguments.interactive && manifest.apps.len() != 1 {
+        return Err(SpecError::NotOneInteractive(manifest.apps.len()));
+    }
+    match manifest.apps.iter().find(|app| app.app.is_none()) {
+        Some(app) => Err(SpecError::NoAppSection(app.name.to_string())),
+        None => Ok(()),
+    }
+}
+
+/// Describes the pod. Clock and entropy are of this moment.
+pub fn pod_spec(
+    arguments: &RunArguments,
+    manifest: &PodManifest,
+    apps: &[AppSpec],
+    directory: &PodDirectory,
+) -> Result<PodSpec, SpecError> {
+    Ok(PodSpec {
+        uuid: arguments.uuid.clone(),
+        hostname: arguments.hostname.clone().unwrap_or_else(|| format!("rkt-{}", arguments.uuid)),
+        manifest: manifest.clone(),
+        apps: apps.to_vec(),
+        clock_ns: now_ns(),
+        entropy: entropy().map_err(SpecError::Entropy)?,
+        interfaces: Vec::new(),
+        dns: dns(arguments, directory).map_err(SpecError::NameFile)?,
+        disabled: Disabled {
+            capabilities: arguments.disable_capabilities,
+            paths: arguments.disable_paths,
+            seccomp: arguments.disable_seccomp,
+        },
+        debug: arguments.debug,
+    })
+}
+
+/// The wall clock, in nanoseconds since the epoch.
+fn now_ns() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn dns(arguments: &RunArguments, directory: &PodDirectory) -> Result<Dns, DirectoryError> {
+    let mode = arguments.dns;
+    Ok(Dns {
+        resolv_conf: directory.name_file(mode.resolv, Path::new("/etc/resolv.conf"), "rkt-resolv.conf")?,
+        hosts: directory.name_file(mode.hosts, Path::new("/etc/hosts"), "rkt-hosts")?,
+    })
+}
+
+fn entropy() -> io::Result<String> {
+    let mut bytes = [0; ENTROPY];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}

@@ -1,0 +1,222 @@
+//! The apps' standard streams: one connection each, pumped by a thread per direction.
+//!
+//! Threads, because whoever reads the pod's output may take any time, and non-blocking mode would be shared with
+//! every other process that has the same terminal or pipe. A thread that waits for its reader leaves the guest's bytes
+//! where they are, so the pressure reaches the app.
+
+mod pump;
+mod registry;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    io,
+    os::unix::net::UnixStream,
+    sync::{
+        Arc,
+        mpsc::{Receiver, Sender, channel},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use agent::protocol::{AppSpec, FrameError, StreamHeader, StreamKind, read_frame};
+use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
+
+pub use pump::write_fully;
+use pump::{Progress, pump_in, pump_out, pump_typed};
+use registry::Registry;
+
+use super::{diagnostics::sanitized, terminal};
+
+/// The stack of a pump's thread, in bytes.
+const STACK: usize = 128 << 10;
+/// The largest header of a stream, in bytes.
+const MAX_HEADER: u64 = 4 << 10;
+/// How long a stream may bring nothing after the pod has finished before it counts as ended.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// The streams of a pod.
+#[derive(Debug)]
+pub struct Streams {
+    registry: Arc<Registry>,
+    connections: usize,
+    outputs: Vec<Arc<Progress>>,
+    reporter: Reporter,
+    reports: Receiver<Report>,
+    last_change: Option<(u64, Instant)>,
+}
+
+/// What a stream's thread has to say.
+#[derive(Debug)]
+pub enum Report {
+    /// An output stream has ended.
+    Ended,
+    /// The escape was typed: the user wants the pod dead.
+    Escape,
+    /// The guest did what no agent does.
+    Violation(StreamError),
+    /// Something on the host's side failed; the pod goes on.
+    Trouble(StreamError),
+}
+
+/// Why a stream is refused or ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum StreamError {
+    /// More connections than the pod has streams.
+    #[error("Guest opened more streams than the pod has")]
+    TooMany,
+    /// The connection does not say what it is.
+    #[error("Guest opened a stream without a valid header")]
+    Header(#[source] FrameError),
+    /// A stream that the pod does not have, or has already.
+    #[error("Guest opened stream {stream:?} of app {app:?}, which it may not")]
+    NotExpected {
+        /// The app's name.
+        app: String,
+        /// Which of its streams.
+        stream: StreamKind,
+    },
+    /// No thread could be had.
+    #[error("Cannot start a thread for a stream")]
+    Thread(#[source] io::Error),
+    /// The terminal refused.
+    #[error("Cannot set up the terminal")]
+    Terminal(#[source] io::Error),
+    /// The reader of the pod's output failed otherwise than by going away.
+    #[error("Cannot write the output of app {app}")]
+    Output {
+        /// The app's name.
+        app: String,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// How threads reach the event loop.
+#[derive(Debug, Clone)]
+struct Reporter {
+    reports: Sender<Report>,
+    wake: Arc<EventFd>,
+}
+
+impl Reporter {
+    fn report(&self, report: Report) {
+        // Nobody listens once the pod has ended; a full counter wakes as well as another one.
+        let _ = self.reports.send(report);
+        let _ = self.wake.write(1);
+    }
+}
+
+impl Streams {
+    /// The streams of these apps, none of them open yet.
+    pub fn new(apps: &[AppSpec]) -> io::Result<Self> {
+        let (sender, reports) = channel();
+        let wake = Arc::new(EventFd::new(EFD_NONBLOCK | EFD_CLOEXEC)?);
+        Ok(Streams {
+            registry: Arc::new(Registry::new(apps)),
+            connections: 0,
+            outputs: Vec::new(),
+            reporter: Reporter { reports: sender, wake },
+            reports,
+            last_change: None,
+        })
+    }
+
+    /// Readable when there are reports.
+    pub fn event(&self) -> &EventFd {
+        &self.reporter.wake
+    }
+
+    /// Takes a connection the guest opened.
+    pub fn accept(&mut self, stream: UnixStream) -> Result<(), StreamError> {
+        if self.connections >= self.registry.streams() {
+            return Err(StreamError::TooMany);
+        }
+        self.connections += 1;
+        let progress = Arc::new(Progress::default());
+        self.outputs.push(progress.clone());
+        let (registry, reporter) = (self.registry.clone(), self.reporter.clone());
+        let serve = move || {
+            let result = serve(stream, &registry, &progress, &reporter);
+            progress.end();
+            reporter.report(result.err().unwrap_or(Report::Ended));
+        };
+        spawn("stream", serve)
+    }
+
+    /// The reports since the last call.
+    pub fn reports(&mut self) -> Vec<Report> {
+        // Fails only when the counter is zero already.
+        let _ = self.reporter.wake.read();
+        self.reports.try_iter().collect()
+    }
+
+    /// Whether all output has reached its reader. To be asked after the guest has finished, again and again: a
+    /// stream that the guest leaves open without sending anything more is given up after some silence.
+    pub fn drained(&mut self, now: Instant) -> bool {
+        if self.outputs.iter().all(|output| output.ended()) {
+            return true;
+        }
+        let total = self.outputs.iter().map(|output| output.bytes()).sum();
+        let writing = self.outputs.iter().any(|output| output.writing());
+        match self.last_change {
+            Some((before, since)) if before == total && !writing => now.duration_since(since) >= SILENCE,
+            _ => {
+                self.last_change = Some((total, now));
+                false
+            }
+        }
+    }
+}
+
+/// Serves one connection until it ends. Input streams are no output: they count as ended once they are known.
+fn serve(
+    mut stream: UnixStream,
+    registry: &Registry,
+    progress: &Progress,
+    reporter: &Reporter,
+) -> Result<(), Report> {
+    use std::io::Read;
+
+    let header: StreamHeader = match read_frame(&mut stream.by_ref().take(MAX_HEADER)) {
+        Ok(Some(header)) => header,
+        // The guest was killed, or the pod ends.
+        Ok(None) => return Ok(()),
+        Err(error) => return Err(Report::Violation(StreamError::Header(error))),
+    };
+    if !registry.claim(&header) {
+        let app = sanitized(&header.app);
+        return Err(Report::Violation(StreamError::NotExpected { app, stream: header.stream }));
+    }
+    let written = match header.stream {
+        StreamKind::Stdin => {
+            progress.end();
+            pump_in(rustix::stdio::stdin(), &stream);
+            Ok(())
+        }
+        StreamKind::Stdout => pump_out(&stream, rustix::stdio::stdout(), progress),
+        StreamKind::Stderr => pump_out(&stream, rustix::stdio::stderr(), progress),
+        StreamKind::Tty => {
+            start_typing(&stream, reporter).map_err(Report::Trouble)?;
+            pump_out(&stream, rustix::stdio::stdout(), progress)
+        }
+    };
+    written.map_err(|source| Report::Trouble(StreamError::Output { app: header.app, source }))
+}
+
+/// Gives the host's terminal to the app.
+fn start_typing(stream: &UnixStream, reporter: &Reporter) -> Result<(), StreamError> {
+    terminal::enter_raw_mode().map_err(StreamError::Terminal)?;
+    let (stream, reporter) = (stream.try_clone().map_err(StreamError::Thread)?, reporter.clone());
+    spawn("typing", move || {
+        if pump_typed(rustix::stdio::stdin(), &stream) {
+            reporter.report(Report::Escape);
+        }
+    })
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), StreamError> {
+    let thread = thread::Builder::new().name(name.into()).stack_size(STACK).spawn(run);
+    thread.map(drop).map_err(StreamError::Thread)
+}

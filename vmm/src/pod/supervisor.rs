@@ -1,0 +1,219 @@
+//! Runs a pod whose machine has been started, until it ends.
+
+mod events;
+mod readiness;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    os::fd::{AsRawFd, RawFd},
+    time::{Duration, Instant},
+};
+
+use agent::protocol::{AppSpec, CONTROL_PORT, HostMessage, STREAM_PORT, Stdio};
+use appc::PodManifest;
+use event_manager::SubscriberOps;
+use vmm_sys_util::epoll::EventSet;
+
+use self::readiness::{Readiness, ReadyQueue, Token};
+use super::{
+    arguments::RunArguments,
+    control::Control,
+    diagnostics::Diagnostics,
+    directory::PodDirectory,
+    error::PodError,
+    session::{Phase, Session},
+    signals::{Ending, Signals},
+    spec,
+    stopping::{KILLED, Stop},
+    streams::Streams,
+    terminal,
+};
+use crate::{
+    event_loop::EventLoop,
+    machine::{Exit, Machine},
+    virtio::vsock::{Listener, Ports},
+};
+
+/// How long a guest may take until its agent says hello: many times what a loaded, emulated host needs.
+const BOOT_LIMIT: Duration = Duration::from_secs(120);
+/// How long after the agent has gone its machine may take to say why.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+/// How long after the machine's end what it said last may take to arrive.
+const LAST_BYTES: Duration = Duration::from_millis(100);
+/// How often output is looked at that has yet to reach its reader.
+const DRAIN_INTERVAL: Duration = Duration::from_millis(200);
+
+/// The machine, as far as its supervisor cares.
+pub trait Guest {
+    /// Readable when the machine has ended by itself.
+    fn exit_event(&self) -> RawFd;
+    /// Why it has, in one line; `None` while it runs.
+    fn exit(&self) -> Option<String>;
+}
+
+impl Guest for Machine {
+    fn exit_event(&self) -> RawFd {
+        Machine::exit_event(self).as_raw_fd()
+    }
+
+    fn exit(&self) -> Option<String> {
+        Machine::exit(self).map(Exit::to_string)
+    }
+}
+
+/// What a pod is run with.
+#[derive(Debug)]
+pub struct Pod {
+    /// What stage0 said.
+    pub arguments: RunArguments,
+    /// What to run.
+    pub manifest: PodManifest,
+    /// Where it leaves what others read.
+    pub directory: PodDirectory,
+}
+
+/// A running pod.
+#[derive(Debug)]
+pub struct Supervisor<'a, G> {
+    pod: Pod,
+    guest: &'a G,
+    signals: &'a Signals,
+    diagnostics: &'a Diagnostics,
+    ready: ReadyQueue,
+    control_listener: Listener,
+    stream_listener: Listener,
+    control: Option<Control>,
+    streams: Streams,
+    session: Session,
+    apps: Vec<AppSpec>,
+    started: Instant,
+    first_failure: Option<i32>,
+    stop: Option<Stop>,
+    gone_at: Option<Instant>,
+    finished: Option<i32>,
+}
+
+impl<'a, G: Guest> Supervisor<'a, G> {
+    /// Listens for the guest. Must come before the machine is started.
+    pub fn new(
+        pod: Pod,
+        ports: &Ports,
+        guest: &'a G,
+        signals: &'a Signals,
+        diagnostics: &'a Diagnostics,
+    ) -> Result<Self, PodError> {
+        let names: Vec<_> = pod.manifest.apps.iter().map(|app| app.name.to_string()).collect();
+        let stdio = spec::stdio(pod.arguments.interactive);
+        let apps: Vec<_> = names.iter().map(|name| spec::app_spec(name, stdio)).collect();
+        Ok(Supervisor {
+            control_listener: ports.listen(CONTROL_PORT).map_err(PodError::Listen)?,
+            stream_listener: ports.listen(STREAM_PORT).map_err(PodError::Listen)?,
+            streams: Streams::new(&apps).map_err(PodError::Resource)?,
+            ready: ReadyQueue::default(),
+            control: None,
+            session: Session::new(names),
+            apps,
+            started: Instant::now(),
+            first_failure: None,
+            stop: None,
+            gone_at: None,
+            finished: None,
+            pod,
+            guest,
+            signals,
+            diagnostics,
+        })
+    }
+
+    /// Runs the pod until it ends.
+    pub fn run(mut self, event_loop: &mut EventLoop) -> Result<Ending, PodError> {
+        self.watch(event_loop, self.signals.as_raw_fd(), EventSet::IN, Token::Signals);
+        self.watch(event_loop, self.control_listener.as_raw_fd(), EventSet::IN, Token::ControlListener);
+        self.watch(event_loop, self.stream_listener.as_raw_fd(), EventSet::IN, Token::StreamListener);
+        self.watch(event_loop, self.streams.event().as_raw_fd(), EventSet::IN, Token::Streams);
+        // It stays readable: once is enough.
+        let once = EventSet::IN | EventSet::EDGE_TRIGGERED;
+        self.watch(event_loop, self.guest.exit_event(), once, Token::Machine);
+        loop {
+            let timeout = self.timeout(Instant::now());
+            event_loop.run_with_timeout(timeout).map_err(PodError::EventLoop)?;
+            while let Some(token) = self.ready.pop() {
+                if let Some(ending) = self.handle(token, event_loop)? {
+                    return Ok(ending);
+                }
+            }
+            if let Some(ending) = self.check_time(Instant::now())? {
+                return Ok(ending);
+            }
+        }
+    }
+
+    fn watch(&self, event_loop: &mut EventLoop, descriptor: RawFd, events: EventSet, token: Token) {
+        event_loop.add_subscriber(Box::new(Readiness::new(descriptor, events, token, &self.ready)));
+    }
+
+    /// How long the loop may wait, in milliseconds; -1 is forever.
+    fn timeout(&self, now: Instant) -> i32 {
+        let boot = (self.session.phase() == Phase::Silent).then(|| self.started + BOOT_LIMIT);
+        let drain = self.finished.map(|_| now + DRAIN_INTERVAL);
+        let stop = self.stop.map(|stop| stop.limit());
+        match [boot, drain, stop, self.gone_at].into_iter().flatten().min() {
+            None => -1,
+            // Rounded up, or the last millisecond would be spent spinning.
+            Some(limit) => i32::try_from(limit.saturating_duration_since(now).as_millis() + 1).unwrap_or(i32::MAX),
+        }
+    }
+
+    /// What is due because time has passed.
+    fn check_time(&mut self, now: Instant) -> Result<Option<Ending>, PodError> {
+        if let Some(status) = self.finished {
+            return Ok(self.streams.drained(now).then(|| self.ending(status)));
+        }
+        if self.gone_at.is_some_and(|limit| now >= limit) {
+            return Err(self.guest.exit().map_or(PodError::AgentGone, PodError::Machine));
+        }
+        if self.session.phase() == Phase::Silent && now >= self.started + BOOT_LIMIT {
+            return Err(PodError::BootTimeout(BOOT_LIMIT.as_secs()));
+        }
+        if self.stop.is_some_and(|stop| now >= stop.limit()) {
+            return Ok(Some(self.kill("Pod killed: its guest did not end the apps in time")));
+        }
+        Ok(None)
+    }
+
+    fn ending(&self, status: i32) -> Ending {
+        self.stop.map_or(Ending::Status(status), |stop| stop.ending(status))
+    }
+
+    /// Ends the pod at once: the machine goes, and with it every app that still runs.
+    fn kill(&mut self, why: &str) -> Ending {
+        terminal::restore();
+        self.diagnostics.say(why);
+        for app in self.session.unfinished() {
+            if let Err(error) = self.pod.directory.write_status(app, KILLED) {
+                self.diagnostics.fail(&error, self.pod.arguments.debug);
+            }
+        }
+        Ending::Status(KILLED)
+    }
+
+    fn send(&mut self, message: &HostMessage) -> Result<(), PodError> {
+        match &mut self.control {
+            Some(control) => control.send(message).map_err(PodError::Control),
+            None => Ok(()),
+        }
+    }
+
+    /// Tells the app of the terminal how large that is now.
+    fn resize(&mut self) -> Result<(), PodError> {
+        let is_terminal = |app: &&AppSpec| matches!(app.stdio, Stdio::Terminal { .. });
+        match self.apps.iter().find(is_terminal) {
+            Some(app) if self.session.phase() != Phase::Silent => {
+                let message = HostMessage::Resize { app: app.name.clone(), size: terminal::size() };
+                self.send(&message)
+            }
+            _ => Ok(()),
+        }
+    }
+}

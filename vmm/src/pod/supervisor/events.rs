@@ -1,0 +1,202 @@
+//! What the supervisor does when something has become ready.
+
+use std::{os::fd::AsRawFd, time::{Duration, Instant}};
+
+use agent::protocol::HostMessage;
+use vmm_sys_util::epoll::EventSet;
+
+use super::{Guest, LAST_BYTES, LAST_WORDS, Supervisor, readiness::Token};
+use crate::{
+    event_loop::EventLoop,
+    pod::{
+        control::Control,
+        error::PodError,
+        notify::notify,
+        session::{Phase, Reaction},
+        signals::{self, Ending, Received},
+        spec,
+        stopping::{Cause, GRACE, Stop},
+        streams::Report,
+        terminal,
+    },
+};
+
+/// What an event leads to: most often nothing, sometimes the pod's end.
+type Outcome = Result<Option<Ending>, PodError>;
+
+impl<G: Guest> Supervisor<'_, G> {
+    pub(super) fn handle(&mut self, token: Token, event_loop: &mut EventLoop) -> Outcome {
+        match token {
+            Token::Signals => self.on_signals(),
+            Token::ControlListener => self.on_control_connection(event_loop),
+            Token::StreamListener => self.on_stream_connections(),
+            Token::Control => self.on_control(),
+            Token::Streams => self.on_reports(),
+            Token::Machine => {
+                self.gone_within(LAST_BYTES);
+                Ok(None)
+            }
+        }
+    }
+
+    fn on_signals(&mut self) -> Outcome {
+        while let Some(received) = self.signals.next() {
+            let ending = match received {
+                Received::Terminate(number) => self.on_stop(Cause::Signal(number))?,
+                Received::Stop => self.on_stop(Cause::Entrypoint)?,
+                Received::Resized => {
+                    self.resize()?;
+                    None
+                }
+                Received::Suspend => {
+                    self.suspend()?;
+                    None
+                }
+            };
+            if ending.is_some() {
+                return Ok(ending);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Asks the guest to end the apps; asked again, ends them.
+    fn on_stop(&mut self, cause: Cause) -> Outcome {
+        if let Some(status) = self.finished {
+            // Only a reader of output keeps the pod; it has been waited for long enough.
+            return Ok(Some(self.ending(status)));
+        }
+        if self.session.phase() == Phase::Silent {
+            return Ok(Some(Stop::before_start(cause)));
+        }
+        match (self.stop, cause) {
+            // Asking twice through `stop` is not impatience: its callers do not know of each other.
+            (Some(_), Cause::Entrypoint) => Ok(None),
+            (Some(_), Cause::Signal(_)) => Ok(Some(self.kill("Pod killed by a second signal"))),
+            (None, _) => {
+                self.stop = Some(Stop::new(cause, self.first_failure, Instant::now()));
+                self.tell_service_manager("STOPPING=1");
+                self.send(&HostMessage::Stop { grace_ms: GRACE.as_millis() as u64 })?;
+                Ok(None)
+            }
+        }
+    }
+
+    fn suspend(&mut self) -> Result<(), PodError> {
+        let was_raw = terminal::is_raw();
+        terminal::restore();
+        signals::suspend();
+        if was_raw {
+            terminal::enter_raw_mode().map_err(PodError::Terminal)?;
+        }
+        self.resize()
+    }
+
+    fn on_control_connection(&mut self, event_loop: &mut EventLoop) -> Outcome {
+        while let Some(connection) = self.control_listener.accept() {
+            if self.control.is_some() {
+                return Err(PodError::SecondControl);
+            }
+            let control = Control::new(connection.stream).map_err(PodError::Control)?;
+            let events = EventSet::IN | EventSet::OUT | EventSet::EDGE_TRIGGERED;
+            self.watch(event_loop, control.as_raw_fd(), events, Token::Control);
+            self.control = Some(control);
+        }
+        Ok(None)
+    }
+
+    fn on_stream_connections(&mut self) -> Outcome {
+        while let Some(connection) = self.stream_listener.accept() {
+            self.streams.accept(connection.stream).map_err(PodError::Stream)?;
+        }
+        Ok(None)
+    }
+
+    fn on_control(&mut self) -> Outcome {
+        let Some(control) = &mut self.control else { return Ok(None) };
+        control.flush().map_err(PodError::Control)?;
+        let heard = control.receive();
+        for message in heard.messages {
+            let reaction = self.session.receive(message).map_err(PodError::Session)?;
+            self.react(reaction)?;
+        }
+        if let Some(error) = heard.error {
+            return Err(PodError::Control(error));
+        }
+        if heard.closed {
+            self.gone_within(LAST_WORDS);
+        }
+        if heard.more {
+            // The edge has been seen; the rest must not wait for another.
+            self.ready.push(Token::Control);
+        }
+        Ok(None)
+    }
+
+    fn react(&mut self, reaction: Reaction) -> Result<(), PodError> {
+        match reaction {
+            Reaction::None => Ok(()),
+            Reaction::SendPod => self.send_pod(),
+            Reaction::Ready => {
+                self.note("Pod is ready");
+                self.tell_service_manager("READY=1");
+                self.pod.directory.mark_ready().map_err(PodError::Directory)
+            }
+            Reaction::Show(line) => {
+                self.diagnostics.show(line);
+                Ok(())
+            }
+            Reaction::AppExited { app, status } => {
+                if status != 0 {
+                    self.first_failure.get_or_insert(status);
+                }
+                self.pod.directory.write_status(&app, status).map_err(PodError::Directory)
+            }
+            Reaction::Finish(status) => {
+                self.note("Pod has finished");
+                // Streams that were opened before are known before the end is.
+                self.on_stream_connections()?;
+                self.finished = Some(status);
+                Ok(())
+            }
+        }
+    }
+
+    fn send_pod(&mut self) -> Result<(), PodError> {
+        self.note("Guest is up");
+        let pod = &self.pod;
+        let spec = spec::pod_spec(&pod.arguments, &pod.manifest, &self.apps, &pod.directory).map_err(PodError::Spec)?;
+        self.send(&HostMessage::Start(Box::new(spec)))
+    }
+
+    fn on_reports(&mut self) -> Outcome {
+        for report in self.streams.reports() {
+            match report {
+                Report::Ended => {}
+                Report::Escape => return Ok(Some(self.kill("Pod killed: Ctrl-] was pressed three times"))),
+                Report::Violation(error) => return Err(PodError::Stream(error)),
+                Report::Trouble(error) => self.diagnostics.fail(&error, self.pod.arguments.debug),
+            }
+        }
+        Ok(None)
+    }
+
+    fn tell_service_manager(&self, state: &str) {
+        if let Err(error) = notify(state) {
+            self.diagnostics.say(&format!("Cannot notify the service manager: {error}"));
+        }
+    }
+
+    /// Says with `--debug` how far the pod is, and when.
+    fn note(&self, what: &str) {
+        if self.pod.arguments.debug {
+            let after = self.started.elapsed().as_millis();
+            self.diagnostics.say(&format!("{what} after {after} ms"));
+        }
+    }
+
+    fn gone_within(&mut self, limit: Duration) {
+        let at = Instant::now() + limit;
+        self.gone_at = Some(self.gone_at.map_or(at, |before| before.min(at)));
+    }
+}
