@@ -2,4 +2,5 @@
 
 pub mod event_loop;
 pub mod machine;
+pub mod pod;
 pub mod virtio;

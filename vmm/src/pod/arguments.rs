@@ -129,7 +129,9 @@ impl RunArguments {
                     arguments.local_config = Some(flag.value("--local-config", &mut words)?.into());
                 }
                 "--hostname" => arguments.hostname = Some(hostname(flag.value("--hostname", &mut words)?)?),
-                "--dns-conf-mode" => arguments.dns = DnsMode::parse(&flag.value("--dns-conf-mode", &mut words)?)?,
+                "--dns-conf-mode" => {
+                    arguments.dns = DnsMode::parse(&flag.value("--dns-conf-mode", &mut words)?)?
+                }
                 "--disable-capabilities-restriction" => {
                     arguments.disable_capabilities = flag.switch("--disable-capabilities-restriction")?;
                 }
@@ -189,8 +191,7 @@ impl StopArguments {
 
 impl DnsMode {
     fn parse(text: &str) -> Result<Self, ArgumentError> {
-        let invalid =
-            || ArgumentError::InvalidValue { flag: "--dns-conf-mode", value: text.to_owned() };
+        let invalid = || ArgumentError::InvalidValue { flag: "--dns-conf-mode", value: text.to_owned() };
         let mut mode = DnsMode::default();
         for part in text.split(',') {
             let (file, source) = part.split_once('=').ok_or_else(invalid)?;
@@ -238,7 +239,11 @@ impl<'a> Flag<'a> {
     }
 
     /// `--flag=value` or `--flag value`.
-    fn value(&self, flag: &'static str, words: &mut impl Iterator<Item = String>) -> Result<String, ArgumentError> {
+    fn value(
+        &self,
+        flag: &'static str,
+        words: &mut impl Iterator<Item = String>,
+    ) -> Result<String, ArgumentError> {
         match self.value {
             Some(value) => Ok(value.to_owned()),
             None => words.next().ok_or(ArgumentError::MissingValue(flag)),

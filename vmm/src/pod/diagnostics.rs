@@ -137,7 +137,10 @@ mod tests {
 
     #[test]
     fn lines_of_the_guest_cannot_drive_a_terminal() {
-        assert_eq!(sanitized("red \u{1b}[31m\r\nx\u{202e}y\u{9b}"), "red \\u{1b}[31m\\u{d}\\u{a}x\\u{202e}y\\u{9b}");
+        assert_eq!(
+            sanitized("red \u{1b}[31m\r\nx\u{202e}y\u{9b}"),
+            "red \\u{1b}[31m\\u{d}\\u{a}x\\u{202e}y\\u{9b}"
+        );
         assert_eq!(sanitized("Error: \"/ä\": No\n"), "Error: \"/ä\": No");
         assert_eq!(sanitized(&"a".repeat(MAX_LINE + 5)).chars().count(), MAX_LINE + 1);
     }

@@ -60,17 +60,17 @@ pub enum DirectoryError {
 impl PodDirectory {
     /// The directory stage0 called us in.
     pub fn current() -> Self {
-        PodDirectory { root: PathBuf::from(".") }
+        Self::at(Path::new("."))
+    }
+
+    /// The pod's directory at a path.
+    pub fn at(root: &Path) -> Self {
+        PodDirectory { root: root.to_owned() }
     }
 
     /// The directory itself.
     pub fn root(&self) -> &Path {
         &self.root
-    }
-
-    /// What the guest sees as its root share: one directory per app.
-    pub fn apps(&self) -> PathBuf {
-        self.root.join("stage1/rootfs/opt/stage2")
     }
 
     /// A file that came with the stage1 image, like the guest's kernel.

@@ -11,6 +11,9 @@ use crate::{machine::MachineError, virtio::vsock::ListenError};
 /// Why an entrypoint failed. Displayed with its sources, it is one line for the user.
 #[derive(Debug, thiserror::Error)]
 pub enum PodError {
+    /// The program was called by a name it is not known by.
+    #[error("Unknown entrypoint {0:?} (there are: run, gc, stop)")]
+    UnknownEntrypoint(String),
     /// The command line.
     #[error("Invalid command line of the entrypoint")]
     Arguments(#[from] ArgumentError),

@@ -13,6 +13,7 @@
 
 pub mod arguments;
 mod control;
+mod devices;
 mod diagnostics;
 mod directory;
 mod error;
@@ -27,6 +28,7 @@ mod signals;
 mod sizing;
 mod spec;
 mod stop;
+mod stopping;
 mod streams;
 mod supervisor;
 mod terminal;

@@ -7,7 +7,9 @@ pub enum NetworkError {
     #[error("A pod in a virtual machine cannot share the host's network stack (try --net or --net=none)")]
     Host,
     /// A network that has to be set up.
-    #[error("Cannot join network {0:?}: pods of this stage1 have no network but loopback (run with --net=none)")]
+    #[error(
+        "Cannot join network {0:?}: pods of this stage1 have no network but loopback (run with --net=none)"
+    )]
     Unavailable(String),
 }
 

@@ -46,8 +46,7 @@ mod tests {
         let path = directory.path().join("notify");
         let name = format!("stage1-notify-{}", std::process::id());
         let abstract_name = SocketAddr::from_abstract_name(&name).unwrap();
-        let sockets =
-            [UnixDatagram::bind(&path).unwrap(), UnixDatagram::bind_addr(&abstract_name).unwrap()];
+        let sockets = [UnixDatagram::bind(&path).unwrap(), UnixDatagram::bind_addr(&abstract_name).unwrap()];
         send(path.as_os_str(), "READY=1").unwrap();
         send(OsStr::new(&format!("@{name}")), "READY=1").unwrap();
         for socket in sockets {

@@ -22,6 +22,7 @@ use super::{
     network,
     signals::{Ending, Signals},
     sizing, spec,
+    streams::HostStdio,
     supervisor::{Pod, Supervisor},
     terminal,
 };
@@ -46,7 +47,8 @@ pub fn run(arguments: RunArguments) -> Result<Ending, PodError> {
     let has_terminal = arguments.interactive && terminal::is_terminal();
     let signals = Signals::block(has_terminal).map_err(PodError::Resource)?;
     let diagnostics = Diagnostics::start().map_err(PodError::Resource)?;
-    let ending = run_machine(Pod { arguments, manifest, directory }, &signals, &diagnostics);
+    let pod = Pod { arguments, manifest, directory, stdio: HostStdio::own() };
+    let ending = run_machine(pod, &signals, &diagnostics);
     terminal::restore();
     diagnostics.finish(LAST_LINES);
     ending
@@ -58,7 +60,7 @@ fn run_machine(pod: Pod, signals: &Signals, diagnostics: &Diagnostics) -> Result
     // The slow part of the machine is on its own thread until here.
     pod.directory.write_pid(process::id())?;
     let ports = Ports::default();
-    let devices = devices::devices(&pod.directory, &ports)?;
+    let devices = devices::devices(&ports);
     let mut machine = machine.join().map_err(|_| PodError::Panicked)?.map_err(PodError::Start)?;
     for device in devices {
         machine.add_device(device).map_err(PodError::Start)?;
@@ -66,9 +68,8 @@ fn run_machine(pod: Pod, signals: &Signals, diagnostics: &Diagnostics) -> Result
     machine.start().map_err(PodError::Start)?;
     let ending = Supervisor::new(pod, &ports, &machine, signals, diagnostics)
         .and_then(|supervisor| supervisor.run(&mut event_loop));
-    // The vCPUs may be waiting for the loop; it must not be there any more when the machine stops them.
+    // The vCPUs may be waiting for the loop: it must be gone when the machine, next, stops them.
     drop(event_loop);
-    drop(machine);
     ending
 }
 

@@ -1,9 +1,9 @@
 //! Signals to stage1, as events of the loop; and the ways it can end.
 
 use std::{
-    io,
+    fmt, io,
     mem::{MaybeUninit, size_of},
-    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+    os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
     process, ptr,
 };
 
@@ -32,6 +32,17 @@ pub enum Received {
 #[derive(Debug)]
 pub struct Signals {
     descriptor: OwnedFd,
+    blocked: SignalSet,
+}
+
+/// A set of signals.
+#[derive(Clone, Copy)]
+struct SignalSet(sigset_t);
+
+impl fmt::Debug for SignalSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SignalSet")
+    }
 }
 
 impl Signals {
@@ -40,29 +51,24 @@ impl Signals {
     /// Signals that were ignored stay so: `nohup rkt run` survives its terminal. `terminal` adds what only
     /// matters to somebody who put a terminal in raw mode.
     pub fn block(terminal: bool) -> io::Result<Self> {
-        let mut set = empty_set();
+        let mut set = SignalSet::empty();
         let mut wanted = vec![SIGTERM, SIGINT, SIGQUIT, SIGHUP, stop_signal()];
         if terminal {
             wanted.extend([SIGWINCH, SIGTSTP]);
         }
         for signal in wanted {
             if !is_ignored(signal)? {
-                // SAFETY: `set` is initialised and the number valid.
-                unsafe { libc::sigaddset(&mut set, signal) };
+                set.add(signal);
             }
         }
-        // SAFETY: `set` is initialised; the old mask is not asked for.
-        let failed = unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &set, ptr::null_mut()) };
-        if failed != 0 {
-            return Err(io::Error::from_raw_os_error(failed));
-        }
-        // SAFETY: `set` is initialised; -1 asks for a new descriptor.
-        let number = unsafe { libc::signalfd(-1, &set, libc::SFD_NONBLOCK | libc::SFD_CLOEXEC) };
+        set.change_mask(libc::SIG_BLOCK)?;
+        // SAFETY: the set is initialised; -1 asks for a new descriptor.
+        let number = unsafe { libc::signalfd(-1, &set.0, libc::SFD_NONBLOCK | libc::SFD_CLOEXEC) };
         if number < 0 {
             return Err(io::Error::last_os_error());
         }
         // SAFETY: the call succeeded, so the descriptor is ours.
-        Ok(Signals { descriptor: unsafe { OwnedFd::from_raw_fd(number) } })
+        Ok(Signals { descriptor: unsafe { OwnedFd::from_raw_fd(number) }, blocked: set })
     }
 
     /// The next signal that waits, if any.
@@ -85,9 +91,36 @@ impl AsRawFd for Signals {
     }
 }
 
-impl AsFd for Signals {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.descriptor.as_fd()
+impl Drop for Signals {
+    /// Signals do again what they do by default: once nobody listens, a stage1 that cannot end must be killable.
+    fn drop(&mut self) {
+        // The mask that was set can be unset.
+        let _ = self.blocked.change_mask(libc::SIG_UNBLOCK);
+    }
+}
+
+impl SignalSet {
+    fn empty() -> Self {
+        let mut set = MaybeUninit::uninit();
+        // SAFETY: sigemptyset initialises the set and cannot fail on a valid pointer.
+        SignalSet(unsafe {
+            libc::sigemptyset(set.as_mut_ptr());
+            set.assume_init()
+        })
+    }
+
+    fn add(&mut self, signal: c_int) {
+        // SAFETY: the set is initialised; an invalid number would only be refused.
+        unsafe { libc::sigaddset(&mut self.0, signal) };
+    }
+
+    /// Blocks or unblocks the signals for this thread and those it starts.
+    fn change_mask(&self, how: c_int) -> io::Result<()> {
+        // SAFETY: the set is initialised; the old mask is not asked for.
+        match unsafe { libc::pthread_sigmask(how, &self.0, ptr::null_mut()) } {
+            0 => Ok(()),
+            error => Err(io::Error::from_raw_os_error(error)),
+        }
     }
 }
 
@@ -118,26 +151,13 @@ pub fn suspend() {
 }
 
 fn die_of(signal: c_int) -> ! {
-    let mut set = empty_set();
-    // SAFETY: the set is initialised, the number valid; the default action of the signal ends the process as soon as
-    // it is unblocked, with nothing of ours left running that would mind.
+    // SAFETY: the number is valid; the default action ends the process, with nothing of ours running that would mind.
     unsafe {
-        libc::sigaddset(&mut set, signal);
         libc::signal(signal, libc::SIG_DFL);
         libc::raise(signal);
-        libc::pthread_sigmask(libc::SIG_UNBLOCK, &set, ptr::null_mut());
     }
     // Not reached unless the signal is blocked elsewhere.
     process::exit(128 + signal)
-}
-
-fn empty_set() -> sigset_t {
-    let mut set = MaybeUninit::uninit();
-    // SAFETY: sigemptyset initialises the set and cannot fail on a valid pointer.
-    unsafe {
-        libc::sigemptyset(set.as_mut_ptr());
-        set.assume_init()
-    }
 }
 
 fn is_ignored(signal: c_int) -> io::Result<bool> {
@@ -149,4 +169,26 @@ fn is_ignored(signal: c_int) -> io::Result<bool> {
     }
     // SAFETY: filled by the successful call.
     Ok(unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocked_signals_are_read() {
+        let signals = Signals::block(true).unwrap();
+        assert_eq!(signals.next(), None);
+        for (number, received) in [
+            (SIGTERM, Received::Terminate(SIGTERM)),
+            (SIGWINCH, Received::Resized),
+            (SIGTSTP, Received::Suspend),
+            (stop_signal(), Received::Stop),
+        ] {
+            // SAFETY: the signal is blocked in this thread, which it is raised for.
+            unsafe { libc::raise(number) };
+            assert_eq!(signals.next(), Some(received));
+        }
+        assert_eq!(signals.next(), None);
+    }
 }

@@ -83,8 +83,10 @@ mod tests {
             let limit = |name: &str, value: &Option<&str>| {
                 value.map(|value| serde_json::json!({"name": name, "value": {"limit": value}}))
             };
-            let isolators: Vec<_> =
-                [limit("resource/memory", memory), limit("resource/cpu", cpu)].into_iter().flatten().collect();
+            let isolators: Vec<_> = [limit("resource/memory", memory), limit("resource/cpu", cpu)]
+                .into_iter()
+                .flatten()
+                .collect();
             serde_json::json!({
                 "name": format!("app{index}"),
                 "image": {"id": format!("sha512-{}", "0".repeat(128))},

@@ -1,14 +1,14 @@
 //! What the guest is told about its pod.
 
 use std::{
-    fs::File,
-    io::{self, Read},
+    io,
     path::Path,
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use agent::protocol::{AppSpec, Disabled, Dns, PodSpec, Stdio};
 use appc::PodManifest;
+use rustix::rand::{GetRandomFlags, getrandom};
 
 use super::{
     arguments::RunArguments,
@@ -32,7 +32,7 @@ pub enum SpecError {
     #[error("Cannot provide the files of name resolution")]
     NameFile(#[source] DirectoryError),
     /// The host has no random numbers.
-    #[error("Cannot read /dev/urandom")]
+    #[error("Cannot get random bytes")]
     Entropy(#[source] io::Error),
 }
 
@@ -102,6 +102,7 @@ fn dns(arguments: &RunArguments, directory: &PodDirectory) -> Result<Dns, Direct
 
 fn entropy() -> io::Result<String> {
     let mut bytes = [0; ENTROPY];
-    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    // Requests of up to 256 bytes are answered whole (random(4)).
+    getrandom(&mut bytes, GetRandomFlags::empty())?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -146,7 +146,13 @@ fn holds_lock(directory: &PodDirectory, pid: i32) -> io::Result<bool> {
 fn send_signal(process: &OwnedFd, signal: i32) -> io::Result<()> {
     // SAFETY: the call takes numbers and a null pointer, which stands for the usual information.
     let result = unsafe {
-        libc::syscall(libc::SYS_pidfd_send_signal, process.as_raw_fd(), signal, std::ptr::null::<libc::siginfo_t>(), 0)
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            process.as_raw_fd(),
+            signal,
+            std::ptr::null::<libc::siginfo_t>(),
+            0,
+        )
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

@@ -10,8 +10,8 @@ mod registry;
 mod tests;
 
 use std::{
-    io,
-    os::unix::net::UnixStream,
+    io::{self, Read},
+    os::{fd::BorrowedFd, unix::net::UnixStream},
     sync::{
         Arc,
         mpsc::{Receiver, Sender, channel},
@@ -36,9 +36,32 @@ const MAX_HEADER: u64 = 4 << 10;
 /// How long a stream may bring nothing after the pod has finished before it counts as ended.
 const SILENCE: Duration = Duration::from_secs(10);
 
+/// The host's side of the standard streams.
+#[derive(Debug, Clone, Copy)]
+pub struct HostStdio {
+    /// Standard input.
+    pub stdin: BorrowedFd<'static>,
+    /// Standard output, also of a terminal.
+    pub stdout: BorrowedFd<'static>,
+    /// Standard error.
+    pub stderr: BorrowedFd<'static>,
+}
+
+impl HostStdio {
+    /// This process's own.
+    pub fn own() -> Self {
+        HostStdio {
+            stdin: rustix::stdio::stdin(),
+            stdout: rustix::stdio::stdout(),
+            stderr: rustix::stdio::stderr(),
+        }
+    }
+}
+
 /// The streams of a pod.
 #[derive(Debug)]
 pub struct Streams {
+    host: HostStdio,
     registry: Arc<Registry>,
     connections: usize,
     outputs: Vec<Arc<Progress>>,
@@ -110,10 +133,11 @@ impl Reporter {
 
 impl Streams {
     /// The streams of these apps, none of them open yet.
-    pub fn new(apps: &[AppSpec]) -> io::Result<Self> {
+    pub fn new(apps: &[AppSpec], host: HostStdio) -> io::Result<Self> {
         let (sender, reports) = channel();
         let wake = Arc::new(EventFd::new(EFD_NONBLOCK | EFD_CLOEXEC)?);
         Ok(Streams {
+            host,
             registry: Arc::new(Registry::new(apps)),
             connections: 0,
             outputs: Vec::new(),
@@ -136,9 +160,9 @@ impl Streams {
         self.connections += 1;
         let progress = Arc::new(Progress::default());
         self.outputs.push(progress.clone());
-        let (registry, reporter) = (self.registry.clone(), self.reporter.clone());
+        let (host, registry, reporter) = (self.host, self.registry.clone(), self.reporter.clone());
         let serve = move || {
-            let result = serve(stream, &registry, &progress, &reporter);
+            let result = serve(stream, host, &registry, &progress, &reporter);
             progress.end();
             reporter.report(result.err().unwrap_or(Report::Ended));
         };
@@ -173,12 +197,11 @@ impl Streams {
 /// Serves one connection until it ends. Input streams are no output: they count as ended once they are known.
 fn serve(
     mut stream: UnixStream,
+    host: HostStdio,
     registry: &Registry,
     progress: &Progress,
     reporter: &Reporter,
 ) -> Result<(), Report> {
-    use std::io::Read;
-
     let header: StreamHeader = match read_frame(&mut stream.by_ref().take(MAX_HEADER)) {
         Ok(Some(header)) => header,
         // The guest was killed, or the pod ends.
@@ -192,25 +215,29 @@ fn serve(
     let written = match header.stream {
         StreamKind::Stdin => {
             progress.end();
-            pump_in(rustix::stdio::stdin(), &stream);
+            pump_in(host.stdin, &stream);
             Ok(())
         }
-        StreamKind::Stdout => pump_out(&stream, rustix::stdio::stdout(), progress),
-        StreamKind::Stderr => pump_out(&stream, rustix::stdio::stderr(), progress),
+        StreamKind::Stdout => pump_out(&stream, host.stdout, progress),
+        StreamKind::Stderr => pump_out(&stream, host.stderr, progress),
         StreamKind::Tty => {
-            start_typing(&stream, reporter).map_err(Report::Trouble)?;
-            pump_out(&stream, rustix::stdio::stdout(), progress)
+            start_typing(&stream, host.stdin, reporter).map_err(Report::Trouble)?;
+            pump_out(&stream, host.stdout, progress)
         }
     };
     written.map_err(|source| Report::Trouble(StreamError::Output { app: header.app, source }))
 }
 
 /// Gives the host's terminal to the app.
-fn start_typing(stream: &UnixStream, reporter: &Reporter) -> Result<(), StreamError> {
+fn start_typing(
+    stream: &UnixStream,
+    keyboard: BorrowedFd<'static>,
+    reporter: &Reporter,
+) -> Result<(), StreamError> {
     terminal::enter_raw_mode().map_err(StreamError::Terminal)?;
     let (stream, reporter) = (stream.try_clone().map_err(StreamError::Thread)?, reporter.clone());
     spawn("typing", move || {
-        if pump_typed(rustix::stdio::stdin(), &stream) {
+        if pump_typed(keyboard, &stream) {
             reporter.report(Report::Escape);
         }
     })

@@ -26,7 +26,7 @@ use super::{
     signals::{Ending, Signals},
     spec,
     stopping::{KILLED, Stop},
-    streams::Streams,
+    streams::{HostStdio, Streams},
     terminal,
 };
 use crate::{
@@ -71,6 +71,8 @@ pub struct Pod {
     pub manifest: PodManifest,
     /// Where it leaves what others read.
     pub directory: PodDirectory,
+    /// Where its output goes, and its input comes from.
+    pub stdio: HostStdio,
 }
 
 /// A running pod.
@@ -109,7 +111,7 @@ impl<'a, G: Guest> Supervisor<'a, G> {
         Ok(Supervisor {
             control_listener: ports.listen(CONTROL_PORT).map_err(PodError::Listen)?,
             stream_listener: ports.listen(STREAM_PORT).map_err(PodError::Listen)?,
-            streams: Streams::new(&apps).map_err(PodError::Resource)?,
+            streams: Streams::new(&apps, pod.stdio).map_err(PodError::Resource)?,
             ready: ReadyQueue::default(),
             control: None,
             session: Session::new(names),
@@ -161,7 +163,9 @@ impl<'a, G: Guest> Supervisor<'a, G> {
         match [boot, drain, stop, self.gone_at].into_iter().flatten().min() {
             None => -1,
             // Rounded up, or the last millisecond would be spent spinning.
-            Some(limit) => i32::try_from(limit.saturating_duration_since(now).as_millis() + 1).unwrap_or(i32::MAX),
+            Some(limit) => {
+                i32::try_from(limit.saturating_duration_since(now).as_millis() + 1).unwrap_or(i32::MAX)
+            }
         }
     }
 

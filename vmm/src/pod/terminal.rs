@@ -47,27 +47,35 @@ pub fn size() -> WindowSize {
 /// Passes every key on as it is typed: the app's terminal in the guest echoes, edits, and makes signals.
 pub fn enter_raw_mode() -> io::Result<()> {
     RESTORE_ON_PANIC.call_once(restore_on_panic);
-    let mut saved = saved();
-    let before = match saved.take() {
-        Some(before) => before,
-        None => tcgetattr(stdin())?,
-    };
-    let mut raw = before.clone();
-    raw.make_raw();
-    *saved = Some(before);
-    tcsetattr(stdin(), OptionalActions::Now, &raw)?;
-    RAW.store(true, Ordering::Relaxed);
-    Ok(())
+    enter(stdin())
 }
 
 /// Puts the terminal back as it was; nothing happens if it was never changed. [`enter_raw_mode`] may follow.
 pub fn restore() {
+    leave(stdin());
+}
+
+fn enter(terminal: BorrowedFd<'_>) -> io::Result<()> {
+    let mut saved = saved();
+    let before = match saved.take() {
+        Some(before) => before,
+        None => tcgetattr(terminal)?,
+    };
+    let mut raw = before.clone();
+    raw.make_raw();
+    *saved = Some(before);
+    tcsetattr(terminal, OptionalActions::Now, &raw)?;
+    RAW.store(true, Ordering::Relaxed);
+    Ok(())
+}
+
+fn leave(terminal: BorrowedFd<'_>) {
     let saved = saved();
     let Some(before) = saved.as_ref() else { return };
     // From the background the call would stop the process; whoever is in the foreground has set the terminal up.
-    if RAW.swap(false, Ordering::Relaxed) && in_foreground(stdin()) {
+    if RAW.swap(false, Ordering::Relaxed) && in_foreground(terminal) {
         // Nothing can be done about a terminal that is gone.
-        let _ = tcsetattr(stdin(), OptionalActions::Now, before);
+        let _ = tcsetattr(terminal, OptionalActions::Now, before);
     }
 }
 
@@ -86,4 +94,42 @@ fn restore_on_panic() {
 
 fn saved() -> MutexGuard<'static, Option<Termios>> {
     SAVED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+
+    use rustix::termios::LocalModes;
+
+    use super::*;
+
+    fn open_terminal() -> (OwnedFd, OwnedFd) {
+        let (mut ours, mut theirs) = (-1, -1);
+        let null = std::ptr::null_mut();
+        // SAFETY: both numbers are written on success, the rest is optional.
+        assert_eq!(unsafe { libc::openpty(&mut ours, &mut theirs, null, null.cast(), null.cast()) }, 0);
+        // SAFETY: just opened, and nobody else's.
+        unsafe { (OwnedFd::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs)) }
+    }
+
+    #[test]
+    fn raw_and_back_and_again() {
+        let (_ours, terminal) = open_terminal();
+        let modes = || tcgetattr(&terminal).unwrap().local_modes;
+        let before = modes();
+        assert!(before.contains(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG));
+        leave(terminal.as_fd());
+        assert_eq!(modes(), before);
+        for _ in 0..2 {
+            enter(terminal.as_fd()).unwrap();
+            assert!(is_raw());
+            assert!(!modes().intersects(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG));
+            // Entering twice must not take raw mode for what was there before.
+            enter(terminal.as_fd()).unwrap();
+            leave(terminal.as_fd());
+            assert!(!is_raw());
+            assert_eq!(modes(), before);
+        }
+    }
 }

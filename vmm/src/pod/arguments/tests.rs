@@ -14,8 +14,7 @@ fn run(line: &str) -> Result<RunArguments, ArgumentError> {
 
 #[test]
 fn the_shortest_run() {
-    let expected =
-        RunArguments { networks: "default".into(), uuid: UUID.into(), ..RunArguments::default() };
+    let expected = RunArguments { networks: "default".into(), uuid: UUID.into(), ..RunArguments::default() };
     assert_eq!(run("--net=default UUID"), Ok(expected));
 }
 
@@ -74,8 +73,7 @@ fn mistakes_are_named() {
 
 #[test]
 fn gc_takes_its_directory_as_a_word() {
-    let expected =
-        GcArguments { debug: true, local_config: Some("/etc/rkt".into()), uuid: UUID.into() };
+    let expected = GcArguments { debug: true, local_config: Some("/etc/rkt".into()), uuid: UUID.into() };
     assert_eq!(GcArguments::parse(words("--debug --local-config /etc/rkt UUID")), Ok(expected));
     assert!(GcArguments::parse(words("--net=x UUID")).is_err());
 }

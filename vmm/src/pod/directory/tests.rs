@@ -6,7 +6,7 @@ fn pod() -> (tempfile::TempDir, PodDirectory) {
     let root = tempfile::tempdir().unwrap();
     fs::create_dir_all(root.path().join("stage1/rootfs/rkt")).unwrap();
     fs::create_dir_all(root.path().join("stage1/rootfs/etc")).unwrap();
-    let directory = PodDirectory { root: root.path().into() };
+    let directory = PodDirectory::at(root.path());
     (root, directory)
 }
 

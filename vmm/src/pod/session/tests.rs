@@ -53,7 +53,8 @@ fn another_version_is_refused() {
 
 #[test]
 fn nothing_comes_before_hello_or_after_the_end() {
-    for early in [GuestMessage::Ready, started("web"), exited("web", 0), GuestMessage::Finished { status: 0 }] {
+    for early in [GuestMessage::Ready, started("web"), exited("web", 0), GuestMessage::Finished { status: 0 }]
+    {
         assert!(matches!(session().receive(early), Err(SessionError::Unexpected { .. })));
     }
     let mut session = Session::new([]);

@@ -1,6 +1,9 @@
 //! What the supervisor does when something has become ready.
 
-use std::{os::fd::AsRawFd, time::{Duration, Instant}};
+use std::{
+    os::fd::AsRawFd,
+    time::{Duration, Instant},
+};
 
 use agent::protocol::HostMessage;
 use vmm_sys_util::epoll::EventSet;
@@ -165,7 +168,8 @@ impl<G: Guest> Supervisor<'_, G> {
     fn send_pod(&mut self) -> Result<(), PodError> {
         self.note("Guest is up");
         let pod = &self.pod;
-        let spec = spec::pod_spec(&pod.arguments, &pod.manifest, &self.apps, &pod.directory).map_err(PodError::Spec)?;
+        let spec = spec::pod_spec(&pod.arguments, &pod.manifest, &self.apps, &pod.directory)
+            .map_err(PodError::Spec)?;
         self.send(&HostMessage::Start(Box::new(spec)))
     }
 

@@ -1,0 +1,294 @@
+use std::{
+    fs::{self, File},
+    io::{Read, Write},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::net::UnixStream,
+    },
+    path::PathBuf,
+    sync::Mutex,
+    thread,
+};
+
+use agent::protocol::{GuestMessage, StreamHeader, StreamKind, VERSION, read_frame, write_frame};
+use event_manager::EventManager;
+use libc::{SIGINT, SIGTERM};
+use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
+
+use super::*;
+use crate::{
+    pod::{session::SessionError, signals::stop_signal, streams::StreamError},
+    virtio::vsock::Connection,
+};
+
+const UUID: &str = "6b2c1f0e-0d4f-4c2a-9b7e-0123456789ab";
+
+/// A machine that ends when the test says so.
+struct FakeMachine {
+    event: EventFd,
+    exit: Mutex<Option<String>>,
+}
+
+impl Guest for FakeMachine {
+    fn exit_event(&self) -> RawFd {
+        self.event.as_raw_fd()
+    }
+
+    fn exit(&self) -> Option<String> {
+        self.exit.lock().unwrap().clone()
+    }
+}
+
+/// The guest's side of a pod, for a script to play.
+struct Script {
+    ports: Ports,
+    machine: &'static FakeMachine,
+    root: PathBuf,
+    stdout: File,
+    host_thread: libc::pid_t,
+}
+
+impl Script {
+    fn connect(&self, port: u32) -> UnixStream {
+        let (host, guest) = UnixStream::pair().unwrap();
+        while self
+            .ports
+            .offer(port, || Some(Connection { guest_port: 9, stream: host.try_clone().unwrap() }))
+            .is_none()
+        {
+            thread::yield_now();
+        }
+        guest
+    }
+
+    fn say_hello(&self) -> UnixStream {
+        let mut control = self.connect(CONTROL_PORT);
+        send(&mut control, GuestMessage::Hello { version: VERSION });
+        let HostMessage::Start(spec) = hear(&mut control) else { panic!("no pod") };
+        assert_eq!(spec.hostname, format!("rkt-{UUID}"));
+        assert_eq!(spec.apps[0].rootfs, "web/rootfs");
+        assert_eq!(spec.entropy.len(), 128);
+        control
+    }
+
+    fn open(&self, app: &str, stream: StreamKind) -> UnixStream {
+        let mut connection = self.connect(STREAM_PORT);
+        write_frame(&mut connection, &StreamHeader { app: app.into(), stream }).unwrap();
+        connection
+    }
+
+    fn signal(&self, number: i32) {
+        // SAFETY: the thread runs as long as the script, and has the signal blocked.
+        assert_eq!(unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), self.host_thread, number) }, 0);
+    }
+
+    fn die(&self, why: &str) {
+        *self.machine.exit.lock().unwrap() = Some(why.into());
+        self.machine.event.write(1).unwrap();
+    }
+
+    fn file(&self, name: &str) -> String {
+        fs::read_to_string(self.root.join("stage1/rootfs/rkt").join(name)).unwrap()
+    }
+}
+
+fn send(control: &mut UnixStream, message: GuestMessage) {
+    write_frame(control, &message).unwrap();
+}
+
+fn hear(control: &mut UnixStream) -> HostMessage {
+    read_frame(control).unwrap().unwrap()
+}
+
+fn exit(control: &mut UnixStream, app: &str, status: i32) {
+    send(control, GuestMessage::AppExited { app: app.into(), status });
+}
+
+fn manifest(apps: &[&str]) -> PodManifest {
+    let app = |name: &&str| {
+        serde_json::json!({
+            "name": name,
+            "image": {"id": format!("sha512-{}", "0".repeat(128))},
+            "app": {"exec": ["/x"], "user": "0", "group": "0"},
+        })
+    };
+    let apps: Vec<_> = apps.iter().map(app).collect();
+    let manifest = serde_json::json!({"acVersion": "0.8.11", "acKind": "PodManifest", "apps": apps});
+    PodManifest::from_slice(manifest.to_string().as_bytes()).unwrap()
+}
+
+/// Runs a pod of these apps against a guest that follows the script.
+fn play<T: Send>(apps: &[&str], script: impl FnOnce(Script) -> T + Send) -> (Result<Ending, PodError>, T) {
+    let root = tempfile::tempdir().unwrap();
+    fs::create_dir_all(root.path().join("stage1/rootfs/rkt")).unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    let writer: &'static OwnedFd = Box::leak(Box::new(writer.into()));
+    let machine: &'static FakeMachine = Box::leak(Box::new(FakeMachine {
+        event: EventFd::new(EFD_NONBLOCK).unwrap(),
+        exit: Mutex::default(),
+    }));
+    let pod = Pod {
+        arguments: RunArguments { networks: "none".into(), uuid: UUID.into(), ..RunArguments::default() },
+        manifest: manifest(apps),
+        directory: PodDirectory::at(root.path()),
+        stdio: HostStdio { stdin: rustix::stdio::stdin(), stdout: writer.as_fd(), stderr: writer.as_fd() },
+    };
+    let ports = Ports::default();
+    let script_parts = Script {
+        ports: ports.clone(),
+        machine,
+        root: root.path().into(),
+        stdout: File::from(OwnedFd::from(reader)),
+        host_thread: rustix::thread::gettid().as_raw_nonzero().get(),
+    };
+    let signals = Signals::block(false).unwrap();
+    let diagnostics = Diagnostics::start().unwrap();
+    let mut event_loop = EventManager::new().unwrap();
+    thread::scope(|scope| {
+        let script = scope.spawn(move || script(script_parts));
+        let supervisor = Supervisor::new(pod, &ports, machine, &signals, &diagnostics).unwrap();
+        let result = supervisor.run(&mut event_loop);
+        (result, script.join().unwrap())
+    })
+}
+
+#[test]
+fn a_pod_ends_with_its_status_and_all_its_output() {
+    let (result, output) = play(&["web", "db"], |mut script| {
+        let mut control = script.say_hello();
+        let mut stdout = script.open("web", StreamKind::Stdout);
+        send(&mut control, GuestMessage::AppStarted { app: "web".into(), pid: 2 });
+        send(&mut control, GuestMessage::AppStarted { app: "db".into(), pid: 3 });
+        send(&mut control, GuestMessage::Ready);
+        exit(&mut control, "db", 42);
+        exit(&mut control, "web", 0);
+        send(&mut control, GuestMessage::Finished { status: 42 });
+        // Late, and more than any buffer on the way holds.
+        let late = thread::spawn(move || stdout.write_all(&[b'x'; 1 << 20]).unwrap());
+        let mut output = vec![0; 1 << 20];
+        script.stdout.read_exact(&mut output).unwrap();
+        late.join().unwrap();
+        assert_eq!(script.file("status/web"), "0\n");
+        assert_eq!(script.file("status/db"), "42\n");
+        let ready = fs::read_link(script.root.join("stage1/rootfs/rkt/supervisor-status")).unwrap();
+        assert_eq!(ready, PathBuf::from("ready"));
+        output
+    });
+    assert_eq!(result.unwrap(), Ending::Status(42));
+    assert!(output.iter().all(|byte| *byte == b'x'));
+}
+
+#[test]
+fn sigterm_ends_the_apps_first() {
+    let (result, ()) = play(&["web"], |script| {
+        let mut control = script.say_hello();
+        send(&mut control, GuestMessage::Ready);
+        script.signal(SIGTERM);
+        assert_eq!(hear(&mut control), HostMessage::Stop { grace_ms: 10_000 });
+        exit(&mut control, "web", 143);
+        send(&mut control, GuestMessage::Finished { status: 143 });
+        assert_eq!(hear_end(&mut control), None);
+        assert_eq!(script.file("status/web"), "143\n");
+    });
+    assert_eq!(result.unwrap(), Ending::Terminated);
+}
+
+fn hear_end(control: &mut UnixStream) -> Option<HostMessage> {
+    read_frame(control).unwrap_or(None)
+}
+
+#[test]
+fn an_end_by_the_entrypoint_is_no_failure() {
+    let (result, ()) = play(&["web"], |script| {
+        let mut control = script.say_hello();
+        send(&mut control, GuestMessage::Ready);
+        script.signal(stop_signal());
+        hear(&mut control);
+        exit(&mut control, "web", 143);
+        send(&mut control, GuestMessage::Finished { status: 143 });
+    });
+    assert_eq!(result.unwrap(), Ending::Status(0));
+}
+
+#[test]
+fn a_second_signal_does_not_wait() {
+    let (result, root) = play(&["web", "db"], |script| {
+        let mut control = script.say_hello();
+        exit(&mut control, "db", 0);
+        script.signal(SIGINT);
+        hear(&mut control);
+        script.signal(SIGINT);
+        assert_eq!(hear_end(&mut control), None);
+        (script.file("status/web"), script.file("status/db"))
+    });
+    assert_eq!(result.unwrap(), Ending::Status(137));
+    assert_eq!(root, ("137\n".to_owned(), "0\n".to_owned()));
+}
+
+#[test]
+fn a_signal_before_there_are_apps_ends_at_once() {
+    let (result, ()) = play(&["web"], |script| script.signal(SIGTERM));
+    assert_eq!(result.unwrap(), Ending::Terminated);
+}
+
+#[test]
+fn a_signal_ends_the_wait_for_a_reader() {
+    let (result, ()) = play(&["web"], |script| {
+        let mut control = script.say_hello();
+        let mut stdout = script.open("web", StreamKind::Stdout);
+        stdout.write_all(&[0; 100 << 10]).unwrap();
+        exit(&mut control, "web", 7);
+        send(&mut control, GuestMessage::Finished { status: 7 });
+        while !fs::exists(script.root.join("stage1/rootfs/rkt/status/web")).unwrap() {
+            thread::yield_now();
+        }
+        thread::sleep(DRAIN_INTERVAL);
+        script.signal(SIGTERM);
+    });
+    assert!(matches!(result.unwrap(), Ending::Status(7)));
+}
+
+#[test]
+fn a_dead_machine_ends_the_pod_with_its_reason() {
+    let (result, ()) = play(&["web"], |script| {
+        let _control = script.say_hello();
+        script.die("Guest kernel crashed");
+    });
+    assert_eq!(result.unwrap_err().to_string(), "Guest kernel crashed");
+}
+
+#[test]
+fn the_agents_last_words_count_more_than_the_machines_end() {
+    let (result, ()) = play(&["web"], |script| {
+        let mut control = script.say_hello();
+        script.die("Guest reset the machine");
+        send(&mut control, GuestMessage::Failed { text: "Cannot mount".into() });
+    });
+    let error = result.unwrap_err();
+    assert!(matches!(error, PodError::Session(SessionError::Failed(text)) if text == "Cannot mount"));
+}
+
+#[test]
+fn a_guest_that_misbehaves_fails_the_pod() {
+    let (result, ()) = play(&["web"], |script| {
+        let mut control = script.say_hello();
+        exit(&mut control, "other", 0);
+    });
+    assert!(matches!(result, Err(PodError::Session(SessionError::UnknownApp(_)))));
+
+    let (result, _second) = play(&["web"], |script| (script.say_hello(), script.connect(CONTROL_PORT)));
+    assert!(matches!(result, Err(PodError::SecondControl)));
+
+    let (result, _streams) = play(&["web"], |script| {
+        let control = script.say_hello();
+        (control, script.open("web", StreamKind::Tty))
+    });
+    assert!(matches!(result, Err(PodError::Stream(StreamError::NotExpected { .. }))));
+
+    let (result, _control) = play(&["web"], |script| {
+        let mut control = script.connect(CONTROL_PORT);
+        control.write_all(&[255; 64]).unwrap();
+        control
+    });
+    assert!(matches!(result, Err(PodError::Control(_))));
+}
