@@ -1,0 +1,88 @@
+# `make help` lists the targets. Scripts do the work; see docs/testing.md for the tests.
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+STAGE1_IMAGES := $(PREFIX)/lib/rkt/stage1-images
+
+target := $(abspath $(or $(CARGO_TARGET_DIR),target))
+static := $(target)/x86_64-unknown-linux-gnu
+# Static binaries of glibc. Always with --target: the flag must not reach build scripts and procedural macros.
+cargo_static := RUSTFLAGS="$(RUSTFLAGS) -C target-feature=+crt-static" \
+	LIBSECCOMP_LINK_TYPE=static LIBSECCOMP_LIB_PATH=$(dir $(shell gcc -print-file-name=libseccomp.a)) \
+	LIBCAPNG_LINK_TYPE=static LIBCAPNG_LIB_PATH=$(dir $(shell gcc -print-file-name=libcap-ng.a)) \
+	cargo build --locked --target x86_64-unknown-linux-gnu
+
+.PHONY: all rkt stage1 agent vmlinux image deps demo test check unit pods bench install kvm-shell clean help
+.NOTPARALLEL:
+
+all: image rkt
+
+# Where an installed rkt looks for its stage1 image is compiled in.
+rkt: have-deps
+	RKT_STAGE1_IMAGES_DIR=$(STAGE1_IMAGES) cargo build --locked --release -p stage0
+
+stage1: have-deps
+	$(cargo_static) --release -p vmm --bin stage1
+
+agent: have-deps
+	$(cargo_static) --profile agent -p agent --bin agent
+
+vmlinux: have-deps
+	guest-kernel/build
+
+# Beside the binary, too, where an rkt that is not installed looks.
+image: stage1 agent vmlinux
+	resources/stage1/pack $(static)/release/stage1 $(static)/agent/agent build/vmlinux build/stage1-kvm.aci
+	ln -sf $(abspath build/stage1-kvm.aci) $(target)/release/stage1-kvm.aci
+
+.PHONY: have-deps
+have-deps:
+	@resources/provision -n build
+
+deps:
+	resources/provision build host test
+
+demo:
+	resources/provision build host
+	$(MAKE) all
+	resources/demo/run $(target)/release/rkt build/stage1-kvm.aci
+
+test:
+	tests/all
+
+check:
+	tests/check
+
+unit:
+	tests/unit
+
+pods: all
+	tests/run
+
+bench: all
+	tests/bench/run
+
+install: all
+	install -D -m 755 $(target)/release/rkt $(DESTDIR)$(PREFIX)/bin/rkt
+	install -D -m 644 build/stage1-kvm.aci $(DESTDIR)$(STAGE1_IMAGES)/stage1-kvm.aci
+
+kvm-shell:
+	@resources/provision host
+	@tests/kvm-host/run -i
+
+clean:
+	rm -rf build
+	cargo clean
+
+help:
+	@echo "make            build rkt, stage1, the agent, the guest kernel and the stage1 image"
+	@echo "make deps       install the Debian packages that building and testing need (root)"
+	@echo "make demo       all that, and a first pod (root)"
+	@echo "make test       packages, build, every check and every test (root)"
+	@echo "make check      formatting, clippy, dependency policy"
+	@echo "make unit       unit tests"
+	@echo "make pods       whole-pod tests, in the KVM host (root); TESTS='words' picks some"
+	@echo "make bench      side by side with QEMU's microvm (root)"
+	@echo "make install    into DESTDIR PREFIX, by default /usr/local"
+	@echo "make kvm-shell  a shell where guests can run (root)"
+	@echo "make clean      remove what was built; kernels stay in RKT_KERNEL_CACHE"
