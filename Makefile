@@ -59,8 +59,12 @@ unit:
 pods: all
 	tests/run
 
+# "make bench ROUNDS=5 BENCH=boot" is a short look at one of them.
 bench: all
-	tests/bench/run
+	cargo build --locked --release -p tests --bin bench
+	$(cargo_static) --release -p tests --bin first-instruction
+	$(cargo_static) --release -p vmm --example boot
+	tests/bench/run $(ROUNDS) $(BENCH)
 
 install: all
 	install -D -m 755 $(target)/release/rkt $(DESTDIR)$(PREFIX)/bin/rkt

@@ -1,0 +1,63 @@
+//! How each contender is started: the same kernel, initramfs, CPUs and memory.
+
+use std::{env, path::PathBuf, process::Command};
+
+use anyhow::{Context, Result};
+
+/// Guest RAM of every contender, in MiB.
+pub const MEMORY_MIB: u64 = 256;
+
+/// Where the built things are; `tests/bench/run` says so through the environment.
+#[derive(Debug)]
+pub struct Machines {
+    build: PathBuf,
+    /// A fresh directory on a file system that overlays can lie on.
+    pub data: PathBuf,
+}
+
+impl Machines {
+    /// Reads `RKT_BENCH_BUILD` and `RKT_TEST_DATA`.
+    pub fn from_environment() -> Result<Self> {
+        let path =
+            |name: &str| env::var_os(name).map(PathBuf::from).with_context(|| format!("{name} is not set"));
+        Ok(Machines { build: path("RKT_BENCH_BUILD")?, data: path("RKT_TEST_DATA")? })
+    }
+
+    /// The VMM alone: kernel, initramfs, serial console, no devices.
+    pub fn ours(&self) -> Command {
+        let mut command = Command::new(self.build.join("boot"));
+        command.args(["--cpus", "1", "--memory", &MEMORY_MIB.to_string(), "--quiet"]);
+        command.arg(self.build.join("vmlinux")).arg(self.build.join("initramfs"));
+        command
+    }
+
+    /// QEMU's smallest machine, as its documentation starts it for speed, with the same console.
+    pub fn qemu(&self) -> Command {
+        let mut command = Command::new("qemu-system-x86_64");
+        command
+            .args([
+                "-M",
+                "microvm,accel=kvm,acpi=off,pit=off,pic=off,rtc=off,isa-serial=on,auto-kernel-cmdline=off",
+            ])
+            .args(["-cpu", "host", "-smp", "1", "-m", &MEMORY_MIB.to_string()])
+            .args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio"])
+            .args(["-append", "console=ttyS0 quiet panic=-1 reboot=t tsc=reliable no_timer_check"])
+            .arg("-kernel")
+            .arg(self.build.join("vmlinux"))
+            .arg("-initrd")
+            .arg(self.build.join("initramfs"));
+        command
+    }
+
+    /// `rkt` with its data directory on the fresh file system and our stage1 beside it.
+    pub fn rkt(&self) -> Command {
+        let mut command = Command::new(self.build.join("rkt"));
+        command.arg(format!("--dir={}", self.data.join("rkt").display())).arg("--insecure-options=image");
+        command
+    }
+
+    /// The image whose app is `first-instruction`.
+    pub fn image(&self) -> PathBuf {
+        self.build.join("first-instruction.aci")
+    }
+}

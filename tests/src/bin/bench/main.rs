@@ -1,0 +1,41 @@
+//! Ours beside QEMU's microvm, interleaved in one run: `make bench`, or `bench [ROUNDS] [NAME…]` in the KVM host.
+//!
+//! Prints medians and ratios; never fails because of a time.
+
+mod boot;
+mod machines;
+mod memory;
+mod pod;
+mod sample;
+
+use anyhow::{Context, Result, bail};
+
+type Benchmark = fn(&machines::Machines, usize) -> Result<()>;
+
+const BENCHMARKS: &[(&str, Benchmark)] =
+    &[("boot", boot::run as Benchmark), ("memory", memory::run), ("pod", pod::run)];
+
+fn main() -> Result<()> {
+    let mut rounds = 15;
+    let mut names = Vec::new();
+    for word in std::env::args().skip(1) {
+        match word.parse() {
+            Ok(number) => rounds = number,
+            Err(_) => names.push(word),
+        }
+    }
+    if rounds == 0 {
+        bail!("Rounds must be at least 1");
+    }
+    if let Some(name) = names.iter().find(|name| BENCHMARKS.iter().all(|(known, _)| known != name)) {
+        bail!("Unknown benchmark {name:?}: choose among boot, memory, pod");
+    }
+    let machines = machines::Machines::from_environment()?;
+    println!("host: {}", std::env::var("RKT_TEST_HOST").unwrap_or_else(|_| "not stated".into()));
+    for (name, benchmark) in BENCHMARKS {
+        if names.is_empty() || names.iter().any(|wanted| wanted == name) {
+            benchmark(&machines, rounds).with_context(|| format!("Benchmark {name} failed"))?;
+        }
+    }
+    Ok(())
+}

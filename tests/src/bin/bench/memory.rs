@@ -1,0 +1,67 @@
+//! Host memory beside guest RAM, of a whole idle pod and of QEMU's microvm.
+
+use std::{fs, process::Command};
+
+use anyhow::{Context, Result};
+
+use crate::{
+    machines::{MEMORY_MIB, Machines},
+    pod::{fetch, first_instruction},
+    sample::{report, until_marker},
+};
+
+/// Memory does not vary as time does.
+const ROUNDS: usize = 3;
+
+pub fn run(machines: &Machines, rounds: usize) -> Result<()> {
+    fetch(machines)?;
+    let (mut ours, mut qemu) = (Vec::new(), Vec::new());
+    for _ in 0..rounds.min(ROUNDS) {
+        ours.push(beside_ram(first_instruction(machines, &["--", "--stay"]))?);
+        qemu.push(beside_ram(machines.qemu())?);
+    }
+    report(
+        "memory: host memory beside guest RAM (a whole pod against a bare VM)",
+        "MiB",
+        &mut ours,
+        "QEMU microvm",
+        &mut qemu,
+    );
+    Ok(())
+}
+
+/// The proportional set size of everything the process maps but guest RAM, in MiB.
+fn beside_ram(command: Command) -> Result<f64> {
+    let (_, running) = until_marker(command)?;
+    let smaps = fs::read_to_string(format!("/proc/{}/smaps", running.0.id())).context("Cannot read smaps")?;
+    Ok(outside_guest_ram(&smaps) as f64 / 1024.0)
+}
+
+fn outside_guest_ram(smaps: &str) -> u64 {
+    let (mut total, mut size) = (0, 0);
+    for line in smaps.lines() {
+        let Some((key, value)) = line.split_once(':') else { continue };
+        let Some(kib) = value.trim().strip_suffix(" kB").and_then(|number| number.parse::<u64>().ok()) else {
+            continue;
+        };
+        match key {
+            "Size" => size = kib,
+            // Nothing else of a VMM is nearly as large as the guest's RAM.
+            "Pss" if size < MEMORY_MIB * 1024 * 9 / 10 => total += kib,
+            _ => {}
+        }
+    }
+    total
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn guest_ram_is_left_out() {
+        let smaps = "7f00-7f01 rw-p 0 00:00 0\nSize:               4 kB\nPss:                3 kB\nPss_Dirty: 1 kB\n\
+                     7f10-7f90 rw-p 0 00:00 0\nSize:          262144 kB\nPss:            40000 kB\n";
+        assert_eq!(outside_guest_ram(smaps), 3);
+    }
+}
