@@ -26,8 +26,8 @@ impl Machines {
     /// The VMM alone: kernel, initramfs, serial console, no devices.
     pub fn ours(&self) -> Command {
         let mut command = Command::new(self.build.join("boot"));
-        command.args(["--cpus", "1", "--memory", &MEMORY_MIB.to_string(), "--quiet"]);
         command.arg(self.build.join("vmlinux")).arg(self.build.join("initramfs"));
+        command.args(["--cpus", "1", "--memory", &MEMORY_MIB.to_string(), "--append", "quiet"]);
         command
     }
 
