@@ -25,6 +25,6 @@ pub use isolator::{Isolator, Isolators};
 pub use pod_manifest::{ExposedPort, PodManifest, RuntimeApp, RuntimeImage};
 pub use types::{
     AcIdentifier, AcKind, AcName, Annotations, Environment, EnvironmentVariable, Hash, Label, Labels,
-    Quantity, SemVer,
+    Quantity, SemVer, ValueError,
 };
 pub use volume::{Mount, MountPoint, Volume, VolumeKind};

@@ -1,6 +1,10 @@
 //! Volumes of a pod, and where they are mounted.
 
+mod spec;
+
 use serde::{Deserialize, Serialize};
+
+pub use spec::SpecError;
 
 use crate::types::AcName;
 

@@ -6,6 +6,7 @@
 
 mod dispatch;
 mod flags;
+pub mod grammar;
 mod help;
 mod parse;
 mod verb;
