@@ -1,5 +1,6 @@
 //! Virtio devices over MMIO (virtio 1.2).
 
+pub mod balloon;
 #[cfg(test)]
 pub mod conformance;
 mod device;

@@ -103,16 +103,7 @@ pub fn status_follows_the_order(make: impl Fn() -> Box<dyn VirtioDevice>) {
 /// Queue addresses outside guest memory, across its holes, and not aligned.
 pub fn queues_outside_memory_are_refused(make: impl Fn() -> Box<dyn VirtioDevice>) {
     use crate::virtio::conformance::{BEHIND_HOLE, MEMORY};
-    let bad = [
-        MEMORY,
-        MEMORY - 4,
-        BEHIND_HOLE - 16,
-        BEHIND_HOLE + 4096,
-        1 << 63,
-        u64::MAX & !15,
-        u64::MAX,
-        0x10_0001,
-    ];
+    let bad = [MEMORY, MEMORY - 4, BEHIND_HOLE - 16, BEHIND_HOLE + 4096, 1 << 63, !15, u64::MAX, 0x10_0001];
     for address in bad {
         for part in 0..3 {
             let mut driver = Driver::new(make());
