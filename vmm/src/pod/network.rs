@@ -4,7 +4,7 @@
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NetworkError {
     /// `--net=host`.
-    #[error("A pod in a virtual machine cannot share the host's network stack (try --net or --net=none)")]
+    #[error("A pod in a virtual machine cannot share the host's network stack (run with --net=none)")]
     Host,
     /// A network that has to be set up.
     #[error(

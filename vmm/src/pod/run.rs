@@ -23,7 +23,7 @@ use super::{
     signals::{Ending, Signals},
     sizing, spec,
     streams::HostStdio,
-    supervisor::{Pod, Supervisor},
+    supervisor::{Listeners, Pod, Supervisor},
     terminal,
 };
 use crate::{
@@ -65,8 +65,9 @@ fn run_machine(pod: Pod, signals: &Signals, diagnostics: &Diagnostics) -> Result
     for device in devices {
         machine.add_device(device).map_err(PodError::Start)?;
     }
+    let listeners = Listeners::open(&ports)?;
     machine.start().map_err(PodError::Start)?;
-    let ending = Supervisor::new(pod, &ports, &machine, signals, diagnostics)
+    let ending = Supervisor::new(pod, listeners, &machine, signals, diagnostics)
         .and_then(|supervisor| supervisor.run(&mut event_loop));
     // The vCPUs may be waiting for the loop: it must be gone when the machine, next, stops them.
     drop(event_loop);

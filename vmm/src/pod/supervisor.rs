@@ -75,6 +75,21 @@ pub struct Pod {
     pub stdio: HostStdio,
 }
 
+/// Where the guest's connections arrive.
+#[derive(Debug)]
+pub struct Listeners {
+    control: Listener,
+    streams: Listener,
+}
+
+impl Listeners {
+    /// Listens for the guest. Must come before the machine is started.
+    pub fn open(ports: &Ports) -> Result<Self, PodError> {
+        let listen = |port| ports.listen(port).map_err(PodError::Listen);
+        Ok(Listeners { control: listen(CONTROL_PORT)?, streams: listen(STREAM_PORT)? })
+    }
+}
+
 /// A running pod.
 #[derive(Debug)]
 pub struct Supervisor<'a, G> {
@@ -83,8 +98,7 @@ pub struct Supervisor<'a, G> {
     signals: &'a Signals,
     diagnostics: &'a Diagnostics,
     ready: ReadyQueue,
-    control_listener: Listener,
-    stream_listener: Listener,
+    listeners: Listeners,
     control: Option<Control>,
     streams: Streams,
     session: Session,
@@ -97,10 +111,10 @@ pub struct Supervisor<'a, G> {
 }
 
 impl<'a, G: Guest> Supervisor<'a, G> {
-    /// Listens for the guest. Must come before the machine is started.
+    /// A pod whose guest has just been started.
     pub fn new(
         pod: Pod,
-        ports: &Ports,
+        listeners: Listeners,
         guest: &'a G,
         signals: &'a Signals,
         diagnostics: &'a Diagnostics,
@@ -109,8 +123,7 @@ impl<'a, G: Guest> Supervisor<'a, G> {
         let stdio = spec::stdio(pod.arguments.interactive);
         let apps: Vec<_> = names.iter().map(|name| spec::app_spec(name, stdio)).collect();
         Ok(Supervisor {
-            control_listener: ports.listen(CONTROL_PORT).map_err(PodError::Listen)?,
-            stream_listener: ports.listen(STREAM_PORT).map_err(PodError::Listen)?,
+            listeners,
             streams: Streams::new(&apps, pod.stdio).map_err(PodError::Resource)?,
             ready: ReadyQueue::default(),
             control: None,
@@ -131,8 +144,8 @@ impl<'a, G: Guest> Supervisor<'a, G> {
     /// Runs the pod until it ends.
     pub fn run(mut self, event_loop: &mut EventLoop) -> Result<Ending, PodError> {
         self.watch(event_loop, self.signals.as_raw_fd(), EventSet::IN, Token::Signals);
-        self.watch(event_loop, self.control_listener.as_raw_fd(), EventSet::IN, Token::ControlListener);
-        self.watch(event_loop, self.stream_listener.as_raw_fd(), EventSet::IN, Token::StreamListener);
+        self.watch(event_loop, self.listeners.control.as_raw_fd(), EventSet::IN, Token::ControlListener);
+        self.watch(event_loop, self.listeners.streams.as_raw_fd(), EventSet::IN, Token::StreamListener);
         self.watch(event_loop, self.streams.event().as_raw_fd(), EventSet::IN, Token::Streams);
         // It stays readable: once is enough.
         let once = EventSet::IN | EventSet::EDGE_TRIGGERED;

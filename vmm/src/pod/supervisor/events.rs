@@ -96,7 +96,7 @@ impl<G: Guest> Supervisor<'_, G> {
     }
 
     fn on_control_connection(&mut self, event_loop: &mut EventLoop) -> Outcome {
-        while let Some(connection) = self.control_listener.accept() {
+        while let Some(connection) = self.listeners.control.accept() {
             if self.control.is_some() {
                 return Err(PodError::SecondControl);
             }
@@ -109,7 +109,7 @@ impl<G: Guest> Supervisor<'_, G> {
     }
 
     fn on_stream_connections(&mut self) -> Outcome {
-        while let Some(connection) = self.stream_listener.accept() {
+        while let Some(connection) = self.listeners.streams.accept() {
             self.streams.accept(connection.stream).map_err(PodError::Stream)?;
         }
         Ok(None)

@@ -144,9 +144,10 @@ fn play<T: Send>(apps: &[&str], script: impl FnOnce(Script) -> T + Send) -> (Res
     let signals = Signals::block(false).unwrap();
     let diagnostics = Diagnostics::start().unwrap();
     let mut event_loop = EventManager::new().unwrap();
+    let listeners = Listeners::open(&ports).unwrap();
     thread::scope(|scope| {
         let script = scope.spawn(move || script(script_parts));
-        let supervisor = Supervisor::new(pod, &ports, machine, &signals, &diagnostics).unwrap();
+        let supervisor = Supervisor::new(pod, listeners, machine, &signals, &diagnostics).unwrap();
         let result = supervisor.run(&mut event_loop);
         (result, script.join().unwrap())
     })
