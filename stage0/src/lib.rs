@@ -9,3 +9,4 @@ pub mod display;
 pub mod insecure;
 pub mod log;
 pub mod pod;
+pub mod stage1;

@@ -3,10 +3,14 @@
 //! A pod is a directory. Its state is the place the directory is in together with whether it is locked
 //! (reference §4.2), so the death of the last process that holds the lock changes the state without any daemon.
 
+mod delete;
 mod error;
 mod files;
+pub mod layers;
 mod lock;
 mod locked;
+pub mod mounts;
+pub mod overlay;
 mod place;
 mod pods;
 
