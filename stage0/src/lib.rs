@@ -3,6 +3,7 @@
 //! stage0 knows images and pods and never links the VMM or the agent: a pod is started by executing the
 //! `run` entrypoint of a stage1 image.
 
+pub mod archive;
 pub mod assemble;
 pub mod cli;
 pub mod display;
