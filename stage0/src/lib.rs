@@ -11,3 +11,4 @@ pub mod insecure;
 pub mod log;
 pub mod pod;
 pub mod stage1;
+pub mod store;
