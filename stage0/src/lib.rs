@@ -12,3 +12,4 @@ pub mod log;
 pub mod pod;
 pub mod stage1;
 pub mod store;
+pub mod tree;

@@ -1,0 +1,188 @@
+//! The tree store: images rendered once as directories, the lower layers of all pods that run them.
+
+mod compose;
+mod copy;
+mod deps;
+pub mod hash;
+pub mod layer;
+mod render;
+mod stack;
+mod whitelist;
+
+pub use stack::{Found, Stack};
+
+use crate::archive::beneath::{self, Beneath, BeneathError};
+use crate::archive::name::{NameError, RelPath};
+use crate::archive::{ExtractError, TarError};
+use crate::store::{Key, Store, StoreError};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Directory of the files in a tree.
+pub const ROOTFS: &str = "rootfs";
+/// The image's manifest in a tree.
+pub const MANIFEST: &str = "manifest";
+/// The key of the image a tree was rendered of.
+const IMAGE: &str = "image";
+/// The layer trees beneath, topmost first, one id per line; absent in trees of ACIs.
+const LAYERS: &str = "layers";
+/// Marks a complete tree; written after everything else is on disk.
+const RENDERED: &str = "rendered";
+
+/// Why a tree cannot be rendered.
+#[derive(Debug, thiserror::Error)]
+pub enum RenderError {
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A file operation failed.
+    #[error("Cannot {action} {path:?}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The archive cannot be read.
+    #[error("Cannot read image archive")]
+    Read(#[source] io::Error),
+    /// The archive is bad.
+    #[error("Cannot unpack image")]
+    Tar(#[from] TarError),
+    /// A name in the archive is bad.
+    #[error("Cannot unpack image")]
+    Name(#[from] NameError),
+    /// An entry cannot be written.
+    #[error("Cannot unpack image")]
+    Extract(#[from] ExtractError),
+    /// Something in a tree cannot be reached.
+    #[error(transparent)]
+    Path(#[from] BeneathError),
+    /// A hard link names something that is not in the rootfs.
+    #[error("Hard link to {0:?}, which is outside of rootfs")]
+    LinkOutside(String),
+    /// The archive in the store is not what its key says.
+    #[error("Image {0} is damaged in the store: fetch it again")]
+    Damaged(Key),
+    /// A layer is not what the image's configuration says.
+    #[error("Layer is sha256:{found}, expected sha256:{expected}")]
+    DiffId {
+        /// The configuration's digest.
+        expected: String,
+        /// The layer's.
+        found: String,
+    },
+    /// A dependency is not in the store.
+    #[error("Dependency {dependency:?} of image {image:?} is not in the store")]
+    Dependency {
+        /// The image.
+        image: String,
+        /// What it needs.
+        dependency: String,
+    },
+    /// Dependencies of dependencies without end.
+    #[error("Dependencies of image {0} are nested too deep")]
+    TooDeep(Key),
+    /// Too many images in one rendering.
+    #[error("Image has more than {0} dependencies")]
+    TooManyParts(usize),
+    /// The tree was removed while it was being rendered.
+    #[error("Tree {0} vanished while it was rendered")]
+    Vanished(String),
+}
+
+/// Says through an `io::Error` that an archive is longer than allowed.
+#[derive(Debug, thiserror::Error)]
+#[error("Archive is larger than allowed (raise RKT_IMAGE_MAX_SIZE to allow it)")]
+struct TooBig;
+
+impl RenderError {
+    /// For `map_err` on I/O results.
+    fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| RenderError::Io { action, path, source }
+    }
+}
+
+/// As [`RenderError::io`] for a path inside of a tree.
+fn content_error(action: &'static str, path: &RelPath) -> impl FnOnce(io::Error) -> RenderError {
+    RenderError::io(action, Path::new(path.as_os()))
+}
+
+/// A rendered tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tree {
+    id: String,
+    dir: PathBuf,
+    lowers: Vec<PathBuf>,
+}
+
+impl Tree {
+    fn open(store: &Store, id: &str) -> Result<Self, RenderError> {
+        let dir = store.dirs().trees().join(id);
+        let mut lowers = vec![dir.join(ROOTFS)];
+        let list = dir.join(LAYERS);
+        match std::fs::read_to_string(&list) {
+            Ok(ids) => lowers.extend(ids.lines().map(|id| store.dirs().trees().join(id).join(ROOTFS))),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(RenderError::io("read", &list)(e)),
+        }
+        Ok(Tree { id: id.to_owned(), dir, lowers })
+    }
+
+    /// Its id, `deps-sha512-…`: the name of its directory in the tree store, kept by pods.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Its directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The lower directories of an overlay that shows the image, topmost first. The first one is the tree's own
+    /// `rootfs`; the root directory's owner and mode are taken from it. Trees of ACIs have no other.
+    pub fn lowers(&self) -> &[PathBuf] {
+        &self.lowers
+    }
+
+    /// The image's manifest.
+    pub fn manifest(&self) -> PathBuf {
+        self.dir.join(MANIFEST)
+    }
+
+    /// The image it was rendered of.
+    pub fn image(&self) -> Result<Key, RenderError> {
+        let path = self.dir.join(IMAGE);
+        let text = std::fs::read_to_string(&path).map_err(RenderError::io("read", &path))?;
+        text.trim().parse().map_err(|e| RenderError::io("read", &path)(io::Error::other(e)))
+    }
+}
+
+fn open_root(dir: &Path) -> Result<Beneath, RenderError> {
+    Beneath::open(dir).map_err(RenderError::io("open directory", dir))
+}
+
+/// Puts everything written to the tree store's file system on disk.
+fn sync(store: &Store) -> Result<(), RenderError> {
+    let dir = store.dirs().trees();
+    let file = File::open(&dir).map_err(RenderError::io("open directory", &dir))?;
+    rustix::fs::syncfs(file).map_err(|e| RenderError::io("sync", &dir)(e.into()))
+}
+
+/// Removes a tree, its mark of completeness first.
+fn remove_tree(store: &Store, id: &str) -> Result<(), RenderError> {
+    let marker = store.dirs().trees().join(id).join(RENDERED);
+    match std::fs::remove_file(&marker) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(RenderError::io("remove", &marker)(e)),
+        _ => {}
+    }
+    Ok(beneath::remove_tree(&store.dirs().trees(), OsStr::new(id))?)
+}
+
+#[cfg(test)]
+mod tests;
