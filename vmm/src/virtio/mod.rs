@@ -4,6 +4,7 @@ pub mod balloon;
 #[cfg(test)]
 pub mod conformance;
 mod device;
+pub mod fs;
 pub mod mmio;
 mod queue;
 pub mod rng;

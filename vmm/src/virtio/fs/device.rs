@@ -1,0 +1,99 @@
+//! The device as the transport sees it.
+
+use std::{sync::Arc, thread};
+
+use virtio_bindings::{
+    virtio_ids::VIRTIO_ID_FS,
+    virtio_ring::{VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC},
+};
+
+use super::{
+    HIGH_PRIORITY_QUEUE_SIZE, MAX_REQUEST_QUEUES, REQUEST_QUEUE_SIZE, TAG_LEN,
+    config::{FsError, ShareConfig},
+    pool::{Pool, own_file_system_context},
+    request::RequestHandler,
+    share::Share,
+};
+use crate::virtio::{ActivateError, Activation, ActiveQueue, VirtioDevice};
+
+/// How many threads serve a device: requests wait for the host's disk, so there may be more than CPUs.
+const MIN_WORKERS: usize = 4;
+const MAX_WORKERS: usize = 16;
+
+/// The virtio file system device.
+#[derive(Debug)]
+pub struct Fs {
+    /// `struct virtio_fs_config` (virtio 1.2 §5.11.4).
+    config_space: [u8; TAG_LEN + 4],
+    queue_sizes: Vec<u16>,
+    workers: usize,
+    handler: Arc<RequestHandler>,
+    pool: Option<Pool>,
+}
+
+impl Fs {
+    /// Shares a directory with a guest of so many CPUs. Raises this process's limit of open files.
+    pub fn new(config: &ShareConfig, cpus: u32) -> Result<Self, FsError> {
+        config.check()?;
+        let share = thread::scope(|scope| {
+            let share = scope.spawn(|| {
+                own_file_system_context();
+                Share::new(config)
+            });
+            share.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })?;
+        let cpus = cpus as usize;
+        let request_queues = cpus.clamp(1, MAX_REQUEST_QUEUES);
+        let mut queue_sizes = vec![HIGH_PRIORITY_QUEUE_SIZE];
+        queue_sizes.resize(1 + request_queues, REQUEST_QUEUE_SIZE);
+        let mut config_space = [0; TAG_LEN + 4];
+        config_space[..config.tag.len()].copy_from_slice(config.tag.as_bytes());
+        config_space[TAG_LEN..].copy_from_slice(&(request_queues as u32).to_le_bytes());
+        Ok(Fs {
+            config_space,
+            queue_sizes,
+            workers: (2 * cpus).clamp(MIN_WORKERS, MAX_WORKERS),
+            handler: Arc::new(RequestHandler::new(share)),
+            pool: None,
+        })
+    }
+}
+
+impl VirtioDevice for Fs {
+    fn device_type(&self) -> u32 {
+        VIRTIO_ID_FS
+    }
+
+    fn features(&self) -> u64 {
+        1 << VIRTIO_RING_F_EVENT_IDX | 1 << VIRTIO_RING_F_INDIRECT_DESC
+    }
+
+    fn queue_sizes(&self) -> &[u16] {
+        &self.queue_sizes
+    }
+
+    fn read_config(&self, offset: u64, data: &mut [u8]) {
+        let rest = usize::try_from(offset).ok().and_then(|offset| self.config_space.get(offset..));
+        for (byte, value) in data.iter_mut().zip(rest.unwrap_or_default()) {
+            *byte = *value;
+        }
+    }
+
+    fn activate(&mut self, activation: Activation) -> Result<(), ActivateError> {
+        let Activation { memory, queues, interrupt, .. } = activation;
+        if let Some(missing) = queues.iter().position(|queue| !ActiveQueue::is_ready(queue)) {
+            return Err(ActivateError::MissingQueue(missing));
+        }
+        let handler = Arc::clone(&self.handler);
+        self.pool = Some(Pool::start(handler, memory, interrupt, queues, self.workers)?);
+        Ok(())
+    }
+
+    fn reset(&mut self) {
+        self.pool = None;
+        self.handler.reset();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,384 @@
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt},
+};
+
+use tempfile::TempDir;
+use virtiofsd::fuse::*;
+use vm_memory::{ByteValued, Bytes, GuestAddress};
+
+use super::super::CachePolicy;
+use super::*;
+use crate::virtio::conformance::{BUFFERS, Buffer, Driver, suite};
+
+/// Shares an empty directory that lives as long as the test process.
+fn scratch() -> Fs {
+    let directory = TempDir::new().unwrap().keep();
+    Fs::new(&share(&directory), 2).unwrap()
+}
+
+suite!(scratch());
+
+const REQUEST: u64 = BUFFERS;
+const ANSWER: u64 = BUFFERS + (3 << 20);
+const REQUEST_QUEUE: usize = 1;
+const ROOT: u64 = 1;
+const IN_HEADER_LEN: usize = size_of::<InHeader>();
+const OUT_HEADER_LEN: usize = size_of::<OutHeader>();
+
+fn share(directory: &std::path::Path) -> ShareConfig {
+    ShareConfig {
+        tag: "rootfs".into(),
+        directory: directory.to_owned(),
+        cache: CachePolicy::Pod,
+        read_only: false,
+    }
+}
+
+fn bytes(objects: &[&[u8]]) -> Vec<u8> {
+    objects.concat()
+}
+
+fn object<T: ByteValued + Default>(bytes: &[u8]) -> T {
+    let mut object = T::default();
+    object.as_mut_slice().copy_from_slice(&bytes[..size_of::<T>()]);
+    object
+}
+
+/// A FUSE client on a driver.
+struct Guest {
+    driver: Driver,
+    unique: u64,
+    user: u32,
+}
+
+impl Guest {
+    /// A client that has not said INIT.
+    fn unintroduced(config: &ShareConfig) -> Self {
+        let driver = Driver::started(Box::new(Fs::new(config, 2).unwrap()));
+        Guest { driver, unique: 0, user: 0 }
+    }
+
+    fn new(config: &ShareConfig) -> Self {
+        let mut guest = Guest::unintroduced(config);
+        guest.init();
+        guest
+    }
+
+    fn init(&mut self) -> InitOut {
+        let capable = FsOptions::all() - FsOptions::POSIX_ACL;
+        let init = InitInCompat { major: 7, minor: 38, max_readahead: 1 << 20, flags: capable.bits() as u32 };
+        let extended = InitInExt { flags2: (capable.bits() >> 32) as u32, ..InitInExt::default() };
+        let body = bytes(&[init.as_slice(), extended.as_slice()]);
+        object(&self.request(Opcode::Init, 0, &body, 256).unwrap())
+    }
+
+    /// Sends a request and waits for its answer: the bytes after its header, or an error number.
+    fn request(&mut self, op: Opcode, node: u64, body: &[u8], room: usize) -> Result<Vec<u8>, i32> {
+        self.request_in_pieces(op, node, body, &[room])
+    }
+
+    fn request_in_pieces(
+        &mut self,
+        op: Opcode,
+        node: u64,
+        body: &[u8],
+        room: &[usize],
+    ) -> Result<Vec<u8>, i32> {
+        self.unique += 2;
+        let header = InHeader {
+            len: (IN_HEADER_LEN + body.len()) as u32,
+            opcode: op as u32,
+            unique: self.unique,
+            nodeid: node,
+            uid: self.user.into(),
+            gid: self.user.into(),
+            pid: 1,
+            total_extlen: 0,
+            padding: 0,
+        };
+        let answer = self.send(&bytes(&[header.as_slice(), body]), room);
+        let out: OutHeader = object(&answer);
+        assert_eq!((out.unique, out.len as usize), (self.unique, answer.len()));
+        if out.error == 0 { Ok(answer[OUT_HEADER_LEN..].to_vec()) } else { Err(-out.error) }
+    }
+
+    /// Sends bytes as they are, with room for an answer's header and, in further descriptors, for `room` bytes.
+    fn send(&mut self, request: &[u8], room: &[usize]) -> Vec<u8> {
+        self.driver.memory.write_slice(request, GuestAddress(REQUEST)).unwrap();
+        let (header, body) = request.split_at(IN_HEADER_LEN.min(request.len()));
+        let mut buffers = vec![Buffer::readable(REQUEST, header.len() as u32)];
+        if !body.is_empty() {
+            buffers.push(Buffer::readable(REQUEST + header.len() as u64, body.len() as u32));
+        }
+        let mut at = ANSWER;
+        for len in [&[OUT_HEADER_LEN], room].concat() {
+            buffers.push(Buffer::writable(at, len as u32));
+            at += len as u64;
+        }
+        let head = self.driver.add(REQUEST_QUEUE, &buffers);
+        let (returned, written) = self.driver.wait_used(REQUEST_QUEUE);
+        assert_eq!(returned, u32::from(head));
+        let mut answer = vec![0; written as usize];
+        self.driver.memory.read_slice(&mut answer, GuestAddress(ANSWER)).unwrap();
+        answer
+    }
+
+    fn lookup(&mut self, parent: u64, name: &str) -> Result<EntryOut, i32> {
+        let name = bytes(&[name.as_bytes(), b"\0"]);
+        self.request(Opcode::Lookup, parent, &name, 128).map(|answer| object(&answer))
+    }
+
+    fn create(&mut self, parent: u64, name: &str, mode: u32, flags: i32) -> Result<(EntryOut, u64), i32> {
+        let create = CreateIn { flags: flags as u32, mode, umask: 0o22, open_flags: 0 };
+        let body = bytes(&[create.as_slice(), name.as_bytes(), b"\0"]);
+        let answer = self.request(Opcode::Create, parent, &body, 256)?;
+        let open: OpenOut = object(&answer[size_of::<EntryOut>()..]);
+        Ok((object(&answer), open.fh))
+    }
+
+    fn open(&mut self, node: u64, flags: i32) -> Result<u64, i32> {
+        let open = OpenIn { flags: flags as u32, open_flags: 0 };
+        let answer = self.request(Opcode::Open, node, open.as_slice(), 16)?;
+        Ok(object::<OpenOut>(&answer).fh)
+    }
+
+    fn write(&mut self, node: u64, fh: u64, offset: u64, data: &[u8]) -> Result<u32, i32> {
+        let write = WriteIn { fh, offset, size: data.len() as u32, ..WriteIn::default() };
+        let answer = self.request(Opcode::Write, node, &bytes(&[write.as_slice(), data]), 8)?;
+        Ok(object::<WriteOut>(&answer).size)
+    }
+
+    fn read(&mut self, node: u64, fh: u64, offset: u64, room: &[usize]) -> Result<Vec<u8>, i32> {
+        let size = room.iter().sum::<usize>() as u32;
+        let read = ReadIn { fh, offset, size, ..ReadIn::default() };
+        self.request_in_pieces(Opcode::Read, node, read.as_slice(), room)
+    }
+}
+
+#[test]
+fn the_configuration_space_says_tag_and_queues() {
+    let directory = TempDir::new().unwrap();
+    for (cpus, queues) in [(0, 1), (1, 1), (3, 3), (64, 4)] {
+        let device = Fs::new(&share(directory.path()), cpus).unwrap();
+        let mut config = [0xaa; 44];
+        device.read_config(0, &mut config);
+        assert_eq!(&config[..8], b"rootfs\0\0");
+        assert_eq!(config[36..40], [queues, 0, 0, 0]);
+        assert_eq!(config[40..], [0xaa; 4]);
+        assert_eq!(device.queue_sizes().len(), 1 + queues as usize);
+    }
+}
+
+#[test]
+fn init_agrees_on_what_pods_need() {
+    let directory = TempDir::new().unwrap();
+    let answer = Guest::unintroduced(&share(directory.path())).init();
+    let flags = FsOptions::from_bits_truncate(u64::from(answer.flags2) << 32 | u64::from(answer.flags));
+    for needed in [
+        FsOptions::WRITEBACK_CACHE,
+        FsOptions::SUBMOUNTS,
+        FsOptions::HANDLE_KILLPRIV_V2,
+        FsOptions::MAX_PAGES,
+        FsOptions::PARALLEL_DIROPS,
+        FsOptions::DO_READDIRPLUS,
+    ] {
+        assert!(flags.contains(needed), "{needed:?}");
+    }
+    assert!(!flags.intersects(FsOptions::POSIX_LOCKS | FsOptions::FLOCK_LOCKS));
+    assert_eq!((answer.major, answer.max_write, answer.max_pages), (7, 1 << 20, 256));
+
+    let config = ShareConfig { cache: CachePolicy::Volume, ..share(directory.path()) };
+    let answer = Guest::unintroduced(&config).init();
+    assert_eq!(answer.flags & FsOptions::WRITEBACK_CACHE.bits() as u32, 0);
+}
+
+#[test]
+fn files_are_created_written_and_read() {
+    let directory = TempDir::new().unwrap();
+    let mut guest = Guest::new(&share(directory.path()));
+    let (entry, fh) = guest.create(ROOT, "file", 0o100640, libc::O_WRONLY).unwrap();
+    assert_eq!(entry.entry_valid, 86_400);
+    let data: Vec<u8> = (0..1 << 20).map(|i: u32| (i / 3) as u8).collect();
+    assert_eq!(guest.write(entry.nodeid, fh, 0, &data), Ok(1 << 20));
+    assert!(fs::read(directory.path().join("file")).unwrap() == data);
+    let mode = fs::metadata(directory.path().join("file")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o640);
+    // Written back pages may need the rest of theirs, though the file was opened for writing.
+    assert!(guest.read(entry.nodeid, fh, 0, &[4096; 256]).unwrap() == data);
+    assert!(guest.read(entry.nodeid, fh, 1000, &[1, 4000, 95]).unwrap() == data[1000..5096]);
+    assert_eq!(guest.read(entry.nodeid, fh, 1 << 20, &[100]), Ok(vec![]));
+    let again = guest.lookup(ROOT, "file").unwrap();
+    assert_eq!((again.nodeid, again.attr.size), (entry.nodeid, 1 << 20));
+}
+
+#[test]
+fn files_belong_to_their_creator() {
+    let directory = TempDir::new().unwrap();
+    fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o777)).unwrap();
+    let mut guest = Guest::new(&share(directory.path()));
+    for user in [1000, 0, 4_000_000_000] {
+        guest.user = user;
+        guest.create(ROOT, &format!("of-{user}"), 0o104666, libc::O_RDWR).unwrap();
+        let metadata = fs::metadata(directory.path().join(format!("of-{user}"))).unwrap();
+        assert_eq!((metadata.uid(), metadata.gid(), metadata.mode()), (user, user, 0o104666));
+    }
+}
+
+#[test]
+fn this_process_keeps_its_umask_and_directory() {
+    let before = (rustix::process::umask(0o077.into()), std::env::current_dir().unwrap());
+    let directory = TempDir::new().unwrap();
+    let mut guest = Guest::new(&share(directory.path()));
+    std::os::unix::fs::symlink("target", directory.path().join("link")).unwrap();
+    let link = guest.lookup(ROOT, "link").unwrap();
+    let list = GetxattrIn { size: 100, padding: 0 };
+    // Done by changing to /proc/self/fd.
+    assert_eq!(guest.request(Opcode::Listxattr, link.nodeid, list.as_slice(), 100), Ok(vec![]));
+    let after = (rustix::process::umask(before.0), std::env::current_dir().unwrap());
+    assert_eq!(after, (0o077.into(), before.1));
+}
+
+#[test]
+fn names_cannot_lead_out_of_the_share() {
+    let outside = TempDir::new().unwrap();
+    let directory = outside.path().join("share");
+    fs::create_dir(&directory).unwrap();
+    fs::write(outside.path().join("secret"), "x").unwrap();
+    let mut guest = Guest::new(&share(&directory));
+    for name in ["..", ".", "", "../secret", "/etc/passwd", "a/b", "./a"] {
+        assert_eq!(guest.lookup(ROOT, name).map(|_| ()), Err(libc::EINVAL), "{name}");
+        let mkdir = MkdirIn { mode: 0o755, umask: 0 };
+        let body = bytes(&[mkdir.as_slice(), name.as_bytes(), b"\0"]);
+        assert_eq!(guest.request(Opcode::Mkdir, ROOT, &body, 256), Err(libc::EINVAL), "{name}");
+        let name = bytes(&[name.as_bytes(), b"\0"]);
+        assert_eq!(guest.request(Opcode::Unlink, ROOT, &name, 0), Err(libc::EINVAL));
+        assert_eq!(guest.request(Opcode::Rmdir, ROOT, &name, 0), Err(libc::EINVAL));
+        let symlink = bytes(&[&name, b"target\0"]);
+        assert_eq!(guest.request(Opcode::Symlink, ROOT, &symlink, 256), Err(libc::EINVAL));
+        let rename = Rename2In { newdir: ROOT, flags: 0, padding: 0 };
+        for names in [bytes(&[&name, b"ok\0"]), bytes(&[b"ok\0", &name])] {
+            let body = bytes(&[rename.as_slice(), &names]);
+            assert_eq!(guest.request(Opcode::Rename2, ROOT, &body, 0), Err(libc::EINVAL));
+        }
+    }
+    // The target of a link is for the guest to follow.
+    let symlink = b"link\0../secret\0";
+    guest.request(Opcode::Symlink, ROOT, symlink, 256).unwrap();
+    let link = guest.lookup(ROOT, "link").unwrap();
+    assert!(guest.open(link.nodeid, libc::O_RDONLY).is_err());
+    assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 2);
+}
+
+#[test]
+fn a_read_only_share_is_not_changed() {
+    let directory = TempDir::new().unwrap();
+    fs::write(directory.path().join("file"), "content").unwrap();
+    let mut guest = Guest::new(&ShareConfig { read_only: true, ..share(directory.path()) });
+    let file = guest.lookup(ROOT, "file").unwrap().nodeid;
+    let fh = guest.open(file, libc::O_RDONLY).unwrap();
+    assert_eq!(guest.read(file, fh, 0, &[100]).unwrap(), b"content");
+    for flags in [libc::O_WRONLY, libc::O_RDWR, libc::O_RDONLY | libc::O_TRUNC] {
+        assert_eq!(guest.open(file, flags), Err(libc::EROFS));
+    }
+    assert_eq!(guest.create(ROOT, "new", 0o644, libc::O_RDWR).map(|_| ()), Err(libc::EROFS));
+    assert_eq!(guest.write(file, fh, 0, b"x"), Err(libc::EROFS));
+    assert_eq!(guest.request(Opcode::Unlink, ROOT, b"file\0", 0), Err(libc::EROFS));
+    let truncate = SetattrIn { valid: SetattrValid::SIZE.bits(), ..SetattrIn::default() };
+    assert_eq!(guest.request(Opcode::Setattr, file, truncate.as_slice(), 128), Err(libc::EROFS));
+    assert_eq!(fs::read(directory.path().join("file")).unwrap(), b"content");
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    let directory = TempDir::new().unwrap();
+    let mut guest = Guest::new(&share(directory.path()));
+    let (entry, fh) = guest.create(ROOT, "file", 0o644, libc::O_RDWR).unwrap();
+    let node = entry.nodeid;
+    // Offsets and sizes the host's types do not hold.
+    assert_eq!(guest.read(node, fh, u64::MAX, &[100]), Err(libc::EINVAL));
+    assert_eq!(guest.read(node, fh, 1 << 63, &[100]), Err(libc::EINVAL));
+    assert_eq!(guest.write(node, fh, 1 << 63, b"x"), Err(libc::EINVAL));
+    assert!(guest.read(node, fh, (1 << 63) - 1, &[100]).is_err());
+    // Handles and nodes that do not exist.
+    assert_eq!(guest.read(node, 99, 0, &[100]), Err(libc::EBADF));
+    assert_eq!(guest.read(99, fh, 0, &[100]), Err(libc::EBADF));
+    // Less than the operation needs, in the request and for the answer.
+    assert_eq!(guest.request(Opcode::Create, ROOT, b"abc", 256), Err(libc::EINVAL));
+    assert_eq!(guest.request(Opcode::Lookup, ROOT, b"no-zero", 128), Err(libc::EINVAL));
+    assert_eq!(guest.request(Opcode::Lookup, ROOT, b"file\0", 10), Err(libc::EINVAL));
+    for op in [Opcode::Read, Opcode::Readdir, Opcode::Readdirplus] {
+        let read = ReadIn { fh, ..ReadIn::default() };
+        let header = InHeader {
+            len: (IN_HEADER_LEN + size_of::<ReadIn>()) as u32,
+            opcode: op as u32,
+            nodeid: node,
+            ..InHeader::default()
+        };
+        let request = bytes(&[header.as_slice(), read.as_slice()]);
+        guest.driver.memory.write_slice(&request, GuestAddress(REQUEST)).unwrap();
+        let buffers = [Buffer::readable(REQUEST, request.len() as u32), Buffer::writable(ANSWER, 15)];
+        guest.driver.add(REQUEST_QUEUE, &buffers);
+        assert_eq!(guest.driver.wait_used(REQUEST_QUEUE).1, 0);
+    }
+    // Operations that do not exist, that the server does not have, and that come twice.
+    let unknown = InHeader { len: IN_HEADER_LEN as u32, opcode: 4096, unique: 7, ..InHeader::default() };
+    let answer: OutHeader = object(&guest.send(unknown.as_slice(), &[]));
+    assert_eq!((answer.error, answer.unique), (-libc::ENOSYS, 7));
+    assert_eq!(guest.request(Opcode::SetupMapping, ROOT, &[0; 64], 64), Err(libc::ENOSYS));
+    guest.init();
+    assert_eq!(guest.read(node, fh, 0, &[100]), Err(libc::EBADF));
+    assert!(guest.lookup(ROOT, "file").is_ok());
+}
+
+#[test]
+fn a_slow_request_holds_up_no_other() {
+    let directory = TempDir::new().unwrap();
+    let mut guest = Guest::new(&share(directory.path()));
+    // As many requests at once as there are workers, and more, on every queue.
+    let header = |unique| InHeader {
+        len: (IN_HEADER_LEN + 8) as u32,
+        opcode: Opcode::Lookup as u32,
+        unique,
+        nodeid: ROOT,
+        ..InHeader::default()
+    };
+    for round in 0..50_u64 {
+        for slot in 0..20 {
+            let request = bytes(&[header(round * 100 + slot).as_slice(), b"nothere\0"]);
+            let (from, to) = (REQUEST + slot * 4096, ANSWER + slot * 4096);
+            guest.driver.memory.write_slice(&request, GuestAddress(from)).unwrap();
+            let buffers = [Buffer::readable(from, 48), Buffer::writable(to, 144)];
+            guest.driver.add(1 + (slot as usize % 2), &buffers);
+        }
+        for queue in [1, 2] {
+            for _ in 0..10 {
+                assert_eq!(guest.driver.wait_used(queue).1 as usize, OUT_HEADER_LEN);
+            }
+        }
+        for slot in 0..20 {
+            let answer: OutHeader = guest.driver.memory.read_obj(GuestAddress(ANSWER + slot * 4096)).unwrap();
+            assert_eq!((answer.unique, answer.error), (round * 100 + slot, -libc::ENOENT));
+        }
+    }
+}
+
+#[test]
+fn a_reset_closes_the_guests_files() {
+    let directory = TempDir::new().unwrap();
+    let mut guest = Guest::new(&share(directory.path()));
+    let path = directory.path().join("file");
+    guest.create(ROOT, "file", 0o644, libc::O_RDWR).unwrap();
+    let open = || {
+        fs::read_dir("/proc/self/fd")
+            .unwrap()
+            .filter(|fd| fs::read_link(fd.as_ref().unwrap().path()).is_ok_and(|target| target == path))
+            .count()
+    };
+    assert_eq!(open(), 2, "The file, and what its name stands for");
+    guest.driver.reset();
+    assert_eq!(open(), 0);
+    guest.driver.start();
+    guest.init();
+    assert!(guest.lookup(ROOT, "file").is_ok());
+}
