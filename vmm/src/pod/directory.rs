@@ -73,6 +73,11 @@ impl PodDirectory {
         &self.root
     }
 
+    /// What the guest sees as its root share: one directory per app.
+    pub fn apps(&self) -> PathBuf {
+        self.root.join("stage1/rootfs/opt/stage2")
+    }
+
     /// A file that came with the stage1 image, like the guest's kernel.
     pub fn stage1_file(&self, name: &str) -> PathBuf {
         self.root.join("stage1/rootfs/usr/lib/rkt/stage1").join(name)

@@ -6,7 +6,10 @@ use super::{
     arguments::ArgumentError, control::ControlError, directory::DirectoryError, lock::LockError,
     network::NetworkError, session::SessionError, spec::SpecError, stop::StopError, streams::StreamError,
 };
-use crate::{machine::MachineError, virtio::vsock::ListenError};
+use crate::{
+    machine::MachineError,
+    virtio::{fs::FsError, vsock::ListenError},
+};
 
 /// Why an entrypoint failed. Displayed with its sources, it is one line for the user.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +41,9 @@ pub enum PodError {
     /// The machine could not be made or started.
     #[error("Cannot start the virtual machine")]
     Start(#[source] MachineError),
+    /// The apps' root file systems.
+    #[error("Cannot share the apps' root file systems with the guest")]
+    Share(#[from] FsError),
     /// A thread of the machine's panicked.
     #[error("Cannot start the virtual machine: a thread of stage1 panicked")]
     Panicked,

@@ -56,11 +56,13 @@ pub fn run(arguments: RunArguments) -> Result<Ending, PodError> {
 
 fn run_machine(pod: Pod, signals: &Signals, diagnostics: &Diagnostics) -> Result<Ending, PodError> {
     let mut event_loop: EventLoop = EventManager::new().map_err(PodError::EventLoop)?;
-    let machine = build(machine_config(&pod), event_loop.remote_endpoint())?;
+    let config = machine_config(&pod);
+    let cpus = config.cpus;
+    let machine = build(config, event_loop.remote_endpoint())?;
     // The slow part of the machine is on its own thread until here.
     pod.directory.write_pid(process::id())?;
     let ports = Ports::default();
-    let devices = devices::devices(&ports);
+    let devices = devices::devices(&pod.directory, &ports, cpus)?;
     let mut machine = machine.join().map_err(|_| PodError::Panicked)?.map_err(PodError::Start)?;
     for device in devices {
         machine.add_device(device).map_err(PodError::Start)?;
