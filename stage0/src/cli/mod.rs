@@ -4,11 +4,20 @@
 //! clap cannot express, images each with flags and arguments of their own, is cut into pieces by
 //! [`grammar`] first.
 
+pub mod grammar;
+
+mod cat_manifest;
+mod collect;
 mod dispatch;
 mod flags;
-pub mod grammar;
+mod gc;
 mod help;
+mod list;
 mod parse;
+mod rm;
+mod status;
+mod stop;
+mod uuid_arg;
 mod verb;
 mod version;
 
@@ -23,4 +32,13 @@ use verb::Entry::One;
 pub const FAILURE: u8 = 254;
 
 /// Every command, in the order in which help shows them.
-pub const COMMANDS: &[Entry] = &[One(&help::VERB), One(&version::VERB)];
+pub const COMMANDS: &[Entry] = &[
+    One(&cat_manifest::VERB),
+    One(&gc::VERB),
+    One(&help::VERB),
+    One(&list::VERB),
+    One(&rm::VERB),
+    One(&status::VERB),
+    One(&stop::VERB),
+    One(&version::VERB),
+];

@@ -1,9 +1,11 @@
 //! How results look: tables, times, JSON.
 
+mod duration;
 mod json;
 mod table;
 mod time;
 
+pub use duration::{GoDuration, InvalidDuration};
 pub use json::{Format, InvalidFormat, to_json, to_pretty_json};
 pub use table::Table;
 pub use time::{full_time, short_time, since};

@@ -66,14 +66,18 @@ impl Pod {
         self.modified("pid").or_else(|| self.modified("ppid"))
     }
 
+    /// When the pod came to the place it is in: moving a directory changes its inode.
+    pub fn in_place_since(&self) -> Option<SystemTime> {
+        changed(&std::fs::metadata(self.path()).ok()?)
+    }
+
     /// When the pod was marked for deletion.
     pub fn marked_for_deletion(&self) -> Option<SystemTime> {
         let after = matches!(
             self.state(),
             State::ExitedGarbage | State::ExitedDeleting | State::Garbage | State::Deleting
         );
-        let path = self.path();
-        after.then(|| changed(&std::fs::metadata(path).ok()?)).flatten()
+        after.then(|| self.in_place_since()).flatten()
     }
 
     /// The process that is the pod's init as the host sees it: stage1 names it, or its only parent.
@@ -180,7 +184,7 @@ fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// When a file's inode, a directory's place among them, was last changed.
-pub(super) fn changed(metadata: &Metadata) -> Option<SystemTime> {
+fn changed(metadata: &Metadata) -> Option<SystemTime> {
     use std::os::unix::fs::MetadataExt;
     let seconds = u64::try_from(metadata.ctime()).ok()?;
     Some(SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds))

@@ -1,0 +1,84 @@
+//! `rkt list` (reference §1.4).
+
+pub mod record;
+pub mod text;
+
+use super::{Verb, parse};
+use crate::display::{Format, to_json, to_pretty_json};
+use crate::pod::{Place, Pod, PodError, Pods};
+
+/// `rkt list`.
+pub const VERB: Verb = Verb {
+    name: "list",
+    about: "List pods",
+    privileged: false,
+    command: || parse::command::<List>("list", VERB.about),
+    run,
+};
+
+/// Flags of `rkt list`.
+#[derive(Debug, clap::Args)]
+pub struct List {
+    /// Suppress the line with the columns' names
+    #[arg(long)]
+    no_legend: bool,
+
+    /// Show whole UUIDs, image ids and times
+    #[arg(long)]
+    full: bool,
+
+    /// Output for programs: json, json-pretty
+    #[arg(long, value_name = "FORMAT", default_value = "")]
+    format: Format,
+}
+
+fn run(words: &[String]) -> anyhow::Result<u8> {
+    let parsed = parse::parse::<List>((VERB.command)(), words)?;
+    let flags = parsed.own;
+    let (pods, errors) = all(&Pods::new(&parsed.global.data_dir()?))?;
+    match flags.format {
+        Format::Text => {
+            let table = text::table(&pods, flags.full, !flags.no_legend);
+            print!("{table}");
+        }
+        Format::Json => println!("{}", to_json(&record::records(&pods))?),
+        Format::PrettyJson => println!("{}", to_pretty_json(&record::records(&pods))?),
+    }
+    report(&errors);
+    Ok(0)
+}
+
+/// Every pod, sorted by UUID, and what could not be read.
+fn all(pods: &Pods) -> anyhow::Result<(Vec<record::Listed>, Vec<anyhow::Error>)> {
+    let (mut listed, mut errors) = (Vec::new(), Vec::new());
+    for place in Place::ALL {
+        for uuid in pods.list(place)? {
+            match pods.open_in(place, uuid) {
+                // It moved meanwhile: it is listed where it went, or it is gone.
+                Ok(None) => {}
+                Ok(Some(pod)) => match record::Listed::new(&pod) {
+                    Ok(pod) => listed.push(pod),
+                    Err(error) => errors.push(describe(&pod, error)),
+                },
+                Err(error) => errors.push(error.into()),
+            }
+        }
+    }
+    listed.sort_by_key(|pod| pod.uuid);
+    listed.dedup_by_key(|pod| pod.uuid);
+    Ok((listed, errors))
+}
+
+fn describe(pod: &Pod, error: PodError) -> anyhow::Error {
+    anyhow::Error::new(error).context(format!("Cannot list pod \"{}\"", pod.uuid()))
+}
+
+fn report(errors: &[anyhow::Error]) {
+    if errors.is_empty() {
+        return;
+    }
+    eprintln!("list: {} error(s) encountered when listing pods:", errors.len());
+    for error in errors {
+        eprintln!("list: ----------------------------------------\nlist: {error:#}");
+    }
+}

@@ -1,0 +1,82 @@
+//! `rkt stop`.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+use super::{FAILURE, Verb, parse, uuid_arg};
+use crate::log;
+use crate::pod::{Pod, Pods, State};
+use crate::stage1::{self, Entrypoint};
+
+/// The status when the file with the UUID cannot be read.
+const NO_UUID_FILE: u8 = 1;
+
+/// `rkt stop`.
+pub const VERB: Verb = Verb {
+    name: "stop",
+    about: "Stop pods",
+    privileged: false,
+    command: || parse::command::<Stop>("stop", VERB.about),
+    run,
+};
+
+/// Flags of `rkt stop`.
+#[derive(Debug, clap::Args)]
+pub struct Stop {
+    /// Stop without giving the apps a chance to end by themselves
+    #[arg(long)]
+    force: bool,
+
+    /// Read the UUID from this file
+    #[arg(long, value_name = "FILE")]
+    uuid_file: Option<PathBuf>,
+
+    /// The pods
+    #[arg(value_name = "UUID")]
+    uuids: Vec<String>,
+}
+
+fn run(words: &[String]) -> anyhow::Result<u8> {
+    let parsed = parse::parse::<Stop>((VERB.command)(), words)?;
+    let flags = parsed.own;
+    let uuids = match uuid_arg::several(&flags.uuids, flags.uuid_file.as_ref()) {
+        Err(error) if flags.uuid_file.is_some() => {
+            log::error(VERB.name, &error);
+            return Ok(NO_UUID_FILE);
+        }
+        result => result?,
+    };
+    let pods = Pods::new(&parsed.global.data_dir()?);
+    let mut failures = 0;
+    for prefix in &uuids {
+        let stopped = uuid_arg::one(&pods, Some(prefix), None).and_then(|pod| stop(&pod, flags.force));
+        if let Err(error) = stopped {
+            failures += 1;
+            log::error(VERB.name, &error);
+        }
+    }
+    if failures > 0 {
+        eprintln!("stop: failed to stop {failures} pod(s)");
+        return Ok(FAILURE);
+    }
+    Ok(0)
+}
+
+fn stop(pod: &Pod, force: bool) -> anyhow::Result<()> {
+    let uuid = pod.uuid();
+    match pod.state() {
+        State::Running => {}
+        state if state.is_after_run() => {
+            eprintln!("stop: pod \"{uuid}\" is already stopped");
+            return Ok(());
+        }
+        state => anyhow::bail!("pod \"{uuid}\" is not running: it is {state}"),
+    }
+    let mut arguments: Vec<String> = force.then(|| "--force".to_owned()).into_iter().collect();
+    arguments.push(uuid.to_string());
+    stage1::call(&pod.path(), Entrypoint::Stop, &arguments, true)
+        .with_context(|| format!("error stopping \"{uuid}\""))?;
+    println!("\"{uuid}\"");
+    Ok(())
+}
