@@ -1,2 +1,0 @@
-//! PID 1 of the micro-VM.
-fn main() {}

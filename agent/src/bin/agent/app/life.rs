@@ -1,0 +1,291 @@
+//! The life of an app as the agent sees it.
+//!
+//! ```text
+//!            report empty             main process reaped
+//! Launching ─────────────▶ Running ──────────────────────▶ PostStop ──▶ Sweeping ──▶ Delivering ──▶ Done
+//!     │                                                    (handler)    (all its      (its output
+//!     └──────── main process reaped ───────────────────────────────────▶ processes     is with
+//!               (its report says why)                                    killed)       the host)
+//! ```
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{OwnedFd, RawFd};
+use std::path::Path;
+
+use agent::protocol::WindowSize;
+use nix::errno::Errno;
+use nix::libc::{self, POLLIN, pollfd};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::WaitStatus;
+use nix::unistd::Pid;
+
+use super::cgroup::Cgroup;
+use super::launch;
+use super::plan::AppPlan;
+use super::process::{Report, spawn};
+use crate::host::Dial;
+use crate::layout::CGROUP;
+use crate::root::Terminal;
+use crate::stream::{StreamError, Streams};
+
+/// Why an app cannot be started at all.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Its cgroup.
+    #[error("Cannot make the cgroup of app \"{app}\"")]
+    Cgroup {
+        /// The app.
+        app: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Its streams.
+    #[error("Cannot connect app \"{app}\"")]
+    Streams {
+        /// The app.
+        app: String,
+        /// Why.
+        #[source]
+        source: StreamError,
+    },
+    /// Its process.
+    #[error("Cannot make a process for app \"{app}\"")]
+    Process {
+        /// The app.
+        app: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Something that happened to an app.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// Its program runs.
+    Started(Pid),
+    /// A line about it for the user.
+    Told(String),
+    /// Its main process ended.
+    Ended(i32),
+    /// Nothing of it is left, and all its output has been delivered.
+    Gone(i32),
+}
+
+#[derive(Debug)]
+enum State {
+    Launching { main: Pid, report: Report },
+    Running { main: Pid, mounts: Option<OwnedFd> },
+    PostStop { handler: Pid, report: Report, status: i32 },
+    Sweeping { status: i32 },
+    Delivering { status: i32 },
+    Done,
+}
+
+/// An app that has been started.
+#[derive(Debug)]
+pub struct App {
+    plan: AppPlan,
+    cgroup: Cgroup,
+    streams: Streams,
+    state: State,
+    events: Vec<Event>,
+}
+
+impl App {
+    /// Starts an app.
+    pub fn start(mut plan: AppPlan, host: &dyn Dial) -> Result<Self, StartError> {
+        let app = plan.name.clone();
+        let (cgroup, skipped) = Cgroup::create(Path::new(CGROUP), &app, &plan.limits)
+            .map_err(|source| StartError::Cgroup { app: app.clone(), source })?;
+        let streams = Streams::open(&app, plan.stdio, host)
+            .map_err(|source| StartError::Streams { app: app.clone(), source })?;
+        plan.root.terminal = streams.terminal().map(|terminal| Terminal {
+            devpts: terminal.devpts().display().to_string(),
+            device: terminal.device().display().to_string(),
+        });
+        let failed = |source| StartError::Process { app: app.clone(), source };
+        let ends = streams.app_ends().ok_or_else(|| failed(Errno::EBADF.into()))?;
+        let (main, report) = spawn(|| match launch::main_process(&plan, &cgroup, ends) {
+            Ok(never) => match never {},
+            Err(error) => error.failure(),
+        })
+        .map_err(failed)?;
+        let told = |file: &&str| Event::Told(format!("Warning: the guest kernel cannot limit {file}"));
+        let events = skipped.iter().map(told).collect();
+        Ok(Self { plan, cgroup, streams, state: State::Launching { main, report }, events })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.plan.name
+    }
+
+    /// Whether nothing is left of it.
+    pub fn is_done(&self) -> bool {
+        matches!(self.state, State::Done)
+    }
+
+    /// Whether it waits for processes to vanish of which the agent may not be told.
+    pub fn is_sweeping(&self) -> bool {
+        matches!(self.state, State::Sweeping { .. })
+    }
+
+    /// What has happened since the last call.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// The descriptors the app waits for.
+    pub fn interest(&self) -> impl Iterator<Item = pollfd> {
+        let report = match &self.state {
+            State::Launching { report, .. } | State::PostStop { report, .. } => report.interest(),
+            _ => None,
+        };
+        let report = report.map(|fd| pollfd { fd, events: POLLIN, revents: 0 });
+        report.into_iter().chain(self.streams.interest())
+    }
+
+    /// Goes on as far as possible without waiting.
+    pub fn advance(&mut self, ready: &[RawFd]) {
+        self.streams.advance(ready);
+        if let State::PostStop { report, .. } = &mut self.state {
+            report.advance();
+        }
+        if let State::Launching { main, report } = &mut self.state
+            && report.advance()
+            && report.line().is_none()
+        {
+            let main = *main;
+            let mounts = self.plan.post_stop.as_ref().and_then(|_| mount_namespace(main).ok());
+            self.state = State::Running { main, mounts };
+            self.events.push(Event::Started(main));
+        }
+        self.sweep();
+    }
+
+    /// Takes note of a process that has ended; whether it was one of this app's own.
+    pub fn reaped(&mut self, process: Pid, status: i32) {
+        match &mut self.state {
+            State::Launching { main, report } if *main == process => {
+                report.advance();
+                match report.line() {
+                    Some(line) => self.events.push(Event::Told(line)),
+                    // It ended before the agent saw it run.
+                    None => self.events.push(Event::Started(process)),
+                }
+                self.ended(status, None);
+            }
+            State::Running { main, mounts } if *main == process => {
+                let mounts = mounts.take();
+                self.ended(status, mounts);
+            }
+            State::PostStop { handler, report, status: of_app } if *handler == process => {
+                report.advance();
+                let status_of_app = *of_app;
+                if let Some(line) = report.line() {
+                    self.events.push(Event::Told(line));
+                } else if status != 0 {
+                    let line = format!("Warning: post-stop handler failed with status {status}");
+                    self.events.push(Event::Told(line));
+                }
+                self.kill();
+                self.state = State::Sweeping { status: status_of_app };
+            }
+            _ => {}
+        }
+        self.sweep();
+    }
+
+    fn ended(&mut self, status: i32, mounts: Option<OwnedFd>) {
+        self.kill();
+        let killed = self.cgroup.memory_kills();
+        if killed > 0 {
+            let line = format!("Out of memory: {killed} of the app's processes killed at its limit");
+            self.events.push(Event::Told(line));
+        }
+        self.events.push(Event::Ended(status));
+        self.state = match (&self.plan.post_stop, mounts, self.streams.app_ends()) {
+            (Some(exec), Some(mounts), Some(ends)) => {
+                let handler = spawn(|| {
+                    match launch::post_stop(&self.plan.process, exec, &self.cgroup, &mounts, ends) {
+                        Ok(never) => match never {},
+                        Err(error) => error.failure(),
+                    }
+                });
+                match handler {
+                    Ok((handler, report)) => State::PostStop { handler, report, status },
+                    Err(error) => {
+                        let line = format!("Warning: cannot run the post-stop handler: {error}");
+                        self.events.push(Event::Told(line));
+                        State::Sweeping { status }
+                    }
+                }
+            }
+            _ => State::Sweeping { status },
+        };
+    }
+
+    /// Moves on when the app's processes are gone, and then its output.
+    fn sweep(&mut self) {
+        if let State::Sweeping { status } = self.state
+            && !self.cgroup.is_populated()
+        {
+            self.streams.finish();
+            self.state = State::Delivering { status };
+        }
+        if let State::Delivering { status } = self.state
+            && self.streams.is_delivered()
+        {
+            self.events.push(Event::Gone(status));
+            self.state = State::Done;
+        }
+    }
+
+    /// Asks the app to end.
+    pub fn terminate(&self) {
+        self.signal(libc::SIGTERM);
+        // Interactive shells ignore SIGTERM, but not the loss of their terminal.
+        if self.streams.terminal().is_some() {
+            self.signal(libc::SIGHUP);
+        }
+    }
+
+    /// Sends a signal to the main process.
+    pub fn signal(&self, signal: i32) {
+        let main = match &self.state {
+            State::Launching { main, .. } | State::Running { main, .. } => *main,
+            _ => return,
+        };
+        if let Ok(signal) = Signal::try_from(signal) {
+            let _ = kill(main, signal);
+        }
+    }
+
+    /// Kills every process of the app.
+    pub fn kill(&self) {
+        let _ = self.cgroup.kill();
+        // A process that has not entered its cgroup yet.
+        self.signal(libc::SIGKILL);
+    }
+
+    /// Changes the size of the app's terminal.
+    pub fn resize(&self, size: WindowSize) -> io::Result<()> {
+        self.streams.terminal().map_or(Ok(()), |terminal| terminal.resize(size))
+    }
+}
+
+fn mount_namespace(process: Pid) -> io::Result<OwnedFd> {
+    Ok(File::open(format!("/proc/{process}/ns/mnt"))?.into())
+}
+
+/// The status of a process that ended, as shells count: 128+N for death by signal N.
+pub fn exit_status(status: WaitStatus) -> Option<i32> {
+    match status {
+        WaitStatus::Exited(_, code) => Some(code),
+        WaitStatus::Signaled(_, signal, _) => Some(128 + signal as i32),
+        _ => None,
+    }
+}

@@ -1,0 +1,172 @@
+//! What the host's description of an app comes to.
+
+use std::path::{Path, PathBuf};
+
+use agent::protocol::{AppSpec, PodSpec, Stdio};
+use appc::{Environment, EventHandlerName, Isolator, Isolators, RuntimeApp};
+
+use super::capability::{Capabilities, CapabilityError};
+use super::cgroup::{self, Setting};
+use crate::layout::POD;
+use crate::root::RootPlan;
+
+/// Why an app cannot be planned.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// The manifest has no such app, or the app no section.
+    #[error("The pod manifest does not say how to run app \"{0}\"")]
+    NoApp(String),
+    /// Nothing to execute.
+    #[error("App \"{0}\" has an empty exec list")]
+    NoExec(String),
+    /// Its root file system is not where root file systems are.
+    #[error("Root file system \"{0}\" is not a path below the share")]
+    Rootfs(String),
+    /// Its capabilities.
+    #[error("Cannot tell the capabilities of app \"{app}\"")]
+    Capabilities {
+        /// The app.
+        app: String,
+        /// Why.
+        #[source]
+        source: CapabilityError,
+    },
+}
+
+/// An app as it will be run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AppPlan {
+    /// Its name.
+    pub name: String,
+    /// Its root file system, the agent's path.
+    pub rootfs: PathBuf,
+    /// Whether the root file system cannot be written.
+    pub read_only: bool,
+    /// What is mounted in it.
+    pub root: RootPlan,
+    /// The limits of its cgroup.
+    pub limits: Vec<Setting>,
+    /// What its standard streams are.
+    pub stdio: Stdio,
+    /// Its main process.
+    pub process: ProcessPlan,
+    /// The program that runs before it.
+    pub pre_start: Option<Vec<String>>,
+    /// The program that runs after it.
+    pub post_stop: Option<Vec<String>>,
+}
+
+/// A process of an app.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProcessPlan {
+    /// The app's name.
+    pub app: String,
+    /// The program and its arguments, at least one.
+    pub exec: Vec<String>,
+    /// The user: name, number, or path.
+    pub user: String,
+    /// The group: name, number, or path.
+    pub group: String,
+    /// Further groups.
+    pub supplementary: Vec<u32>,
+    /// The manifest's variables.
+    pub environment: Environment,
+    /// Where it starts.
+    pub working_directory: String,
+    /// What it may do.
+    pub privileges: Privileges,
+}
+
+/// What a process may do beyond its user's rights.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Privileges {
+    /// The most it can ever have.
+    pub bounding: Capabilities,
+    /// Whether executing programs can never add rights.
+    pub no_new_privileges: bool,
+    /// How readily the kernel kills it when memory runs out.
+    pub oom_score_adj: Option<i32>,
+}
+
+impl AppPlan {
+    /// Plans one of the pod's apps.
+    pub fn new(spec: &AppSpec, pod: &PodSpec) -> Result<Self, PlanError> {
+        let unknown = || PlanError::NoApp(spec.name.clone());
+        let runtime = pod.manifest.app(&spec.name).ok_or_else(unknown)?;
+        let app = runtime.app.as_ref().ok_or_else(unknown)?;
+        if app.exec.is_empty() {
+            return Err(PlanError::NoExec(spec.name.clone()));
+        }
+        let privileges = privileges(spec, pod, &app.isolators)?;
+        let handler = |name: EventHandlerName| {
+            let handler = app.event_handlers.iter().find(|handler| handler.name == name);
+            handler.map(|handler| handler.exec.clone()).filter(|exec| !exec.is_empty())
+        };
+        Ok(Self {
+            name: spec.name.clone(),
+            rootfs: rootfs(&spec.rootfs)?,
+            read_only: runtime.read_only_root_fs,
+            root: root(pod, &privileges),
+            limits: cgroup::settings(&app.isolators),
+            stdio: spec.stdio,
+            process: process(runtime, app, privileges),
+            pre_start: handler(EventHandlerName::PreStart),
+            post_stop: handler(EventHandlerName::PostStop),
+        })
+    }
+}
+
+fn process(runtime: &RuntimeApp, app: &appc::App, privileges: Privileges) -> ProcessPlan {
+    let working_directory =
+        if app.working_directory.is_empty() { "/" } else { app.working_directory.as_str() };
+    ProcessPlan {
+        app: runtime.name.as_str().to_owned(),
+        exec: app.exec.clone(),
+        user: app.user.clone(),
+        group: app.group.clone(),
+        supplementary: app.supplementary_gids.clone(),
+        environment: app.environment.clone(),
+        working_directory: working_directory.to_owned(),
+        privileges,
+    }
+}
+
+fn root(pod: &PodSpec, privileges: &Privileges) -> RootPlan {
+    RootPlan {
+        protect: !pod.disabled.paths,
+        administrator: privileges.bounding.has("SYS_ADMIN"),
+        resolv_conf: pod.dns.resolv_conf.is_some(),
+        hosts: pod.dns.hosts.is_some(),
+        terminal: None,
+    }
+}
+
+fn rootfs(relative: &str) -> Result<PathBuf, PlanError> {
+    let path = Path::new(relative);
+    let plain = path.components().all(|part| matches!(part, std::path::Component::Normal(_)));
+    if relative.is_empty() || !plain {
+        return Err(PlanError::Rootfs(relative.to_owned()));
+    }
+    Ok(Path::new(POD).join(path))
+}
+
+fn privileges(spec: &AppSpec, pod: &PodSpec, isolators: &Isolators) -> Result<Privileges, PlanError> {
+    let bounding = Capabilities::of(isolators)
+        .map_err(|source| PlanError::Capabilities { app: spec.name.clone(), source })?;
+    let mut privileges = Privileges {
+        bounding: if pod.disabled.capabilities { Capabilities::ALL } else { bounding },
+        no_new_privileges: false,
+        oom_score_adj: None,
+    };
+    for isolator in isolators.iter() {
+        match isolator {
+            Isolator::NoNewPrivileges(wanted) => privileges.no_new_privileges |= wanted,
+            Isolator::OomScoreAdj(score) => privileges.oom_score_adj = Some(*score),
+            _ => {}
+        }
+    }
+    Ok(privileges)
+}
+
+#[cfg(test)]
+mod tests;

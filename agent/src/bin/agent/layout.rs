@@ -1,0 +1,25 @@
+//! The agent's own root file system: a tmpfs that no app ever sees.
+
+/// Where the [`agent::protocol::ROOTFS_TAG`] share is mounted.
+pub const POD: &str = "/pod";
+/// The cgroup v2 hierarchy; the agent stays in its root, each app has a child of its own.
+pub const CGROUP: &str = "/cgroup";
+/// POSIX shared memory, one for the pod as its IPC namespace is.
+pub const SHM: &str = "/run/shm";
+/// Generated files that are bound over those of images.
+pub const FILES: &str = "/run/files";
+/// A read-only file system of what is bound over files and directories that apps shall not see.
+pub const HIDDEN: &str = "/run/hidden";
+/// A file without permissions or content.
+pub const HIDDEN_FILE: &str = "/run/hidden/file";
+/// A directory without permissions or content.
+pub const HIDDEN_DIRECTORY: &str = "/run/hidden/directory";
+/// A directory without permissions that holds only [`HIDDEN_FS_CGROUP`], to mount on.
+pub const HIDDEN_FS: &str = "/run/hidden/fs";
+/// See [`HIDDEN_FS`].
+pub const HIDDEN_FS_CGROUP: &str = "/run/hidden/fs/cgroup";
+/// Pseudo-terminal file systems of interactive apps, by app name.
+pub const TERMINALS: &str = "/run/pts";
+
+/// The directories of the agent's root that are there from the start.
+pub const DIRECTORIES: &[&str] = &["/proc", "/dev", "/run", POD, CGROUP, SHM, FILES, HIDDEN, TERMINALS];

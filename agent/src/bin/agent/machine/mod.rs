@@ -1,0 +1,10 @@
+//! The machine the agent is PID 1 of: file systems, clock, entropy, names, network.
+
+mod filesystems;
+mod identity;
+mod netlink;
+mod network;
+
+pub use filesystems::{BootError, enter_root, make_root, mount_share};
+pub use identity::{IdentityError, assume};
+pub use network::{NetworkError, configure, loopback_up};

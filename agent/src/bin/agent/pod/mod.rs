@@ -1,0 +1,225 @@
+//! A pod from its description to its end: one loop that waits for the host, the apps and their streams.
+
+mod course;
+
+use std::os::fd::{AsRawFd, RawFd};
+use std::time::{Duration, Instant};
+
+use agent::protocol::{GuestMessage, HostMessage, PodSpec};
+use nix::errno::Errno;
+use nix::libc::{self, POLLIN, pollfd};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::{Pid, sync};
+
+use crate::app::{App, AppPlan, Event, PlanError, StartError, exit_status};
+use crate::failure;
+use crate::host::{Control, ControlError, Dial};
+use course::{Course, Order};
+
+/// How often the agent looks whether the last processes of an app have vanished, should it not be told.
+const SWEEP_INTERVAL: Duration = Duration::from_millis(20);
+/// The status of an app that could not be started (systemd.exec(5): `EXIT_EXEC`).
+const NOT_STARTED: i32 = 203;
+
+/// Why a pod cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum PodError {
+    /// The host.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// An app's description.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// Signals of children.
+    #[error("Cannot receive signals")]
+    Signals(#[source] Errno),
+    /// Waiting.
+    #[error("Cannot wait for events")]
+    Wait(#[source] Errno),
+}
+
+/// A running pod.
+#[derive(Debug)]
+struct Pod<'a> {
+    control: &'a mut Control,
+    signals: SignalFd,
+    apps: Vec<App>,
+    unstarted: usize,
+    course: Course,
+}
+
+/// Runs a pod until all its apps have ended; returns its status when everything they wrote is with the host.
+pub fn run(spec: &PodSpec, control: &mut Control, host: &dyn Dial) -> Result<i32, PodError> {
+    let plans = spec.apps.iter().map(|app| AppPlan::new(app, spec)).collect::<Result<Vec<_>, _>>()?;
+    let signals = child_signals().map_err(PodError::Signals)?;
+    let mut pod =
+        Pod { control, signals, apps: Vec::new(), unstarted: plans.len(), course: Course::default() };
+    for plan in plans {
+        let name = plan.name.clone();
+        match App::start(plan, host) {
+            Ok(app) => pod.apps.push(app),
+            Err(error) => pod.not_started(name, &error)?,
+        }
+    }
+    while pod.apps.iter().any(|app| !app.is_done()) {
+        pod.report()?;
+        let ready = pod.wait()?;
+        pod.turn(&ready)?;
+    }
+    pod.report()?;
+    let status = pod.course.status();
+    end_of_processes();
+    Ok(status)
+}
+
+/// No process but the agent is left, and nothing dirty in the guest's page cache.
+fn end_of_processes() {
+    // Every process of the PID namespace but the caller, kill(2). In a guest that is everything.
+    let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
+    while let Ok(_) | Err(Errno::EINTR) = waitpid(None, None) {}
+    sync();
+}
+
+/// A descriptor that tells of ended children, in place of the signal.
+fn child_signals() -> nix::Result<SignalFd> {
+    let mask = SigSet::from(Signal::SIGCHLD);
+    sigprocmask(SigmaskHow::SIG_BLOCK, Some(&mask), None)?;
+    SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
+}
+
+impl Pod<'_> {
+    fn not_started(&mut self, app: String, error: &StartError) -> Result<(), PodError> {
+        let text = format!("Error: {}", failure::line(error));
+        self.control.queue(&GuestMessage::Diagnostic { app: Some(app.clone()), text })?;
+        self.control.queue(&GuestMessage::AppExited { app, status: NOT_STARTED })?;
+        let order = self.course.app_ended(NOT_STARTED, Instant::now());
+        self.obey(order);
+        Ok(())
+    }
+
+    /// Tells the host what has happened to the apps.
+    fn report(&mut self) -> Result<(), PodError> {
+        let mut orders = Vec::new();
+        for app in &mut self.apps {
+            let name = app.name().to_owned();
+            for event in app.take_events() {
+                let message = match event {
+                    Event::Started(pid) => {
+                        self.unstarted -= 1;
+                        GuestMessage::AppStarted { app: name.clone(), pid: pid.as_raw() as u32 }
+                    }
+                    Event::Told(text) => GuestMessage::Diagnostic { app: Some(name.clone()), text },
+                    Event::Gone(status) => GuestMessage::AppExited { app: name.clone(), status },
+                    Event::Ended(status) => {
+                        orders.extend(self.course.app_ended(status, Instant::now()));
+                        continue;
+                    }
+                };
+                self.control.queue(&message)?;
+                if self.unstarted == 0 && matches!(message, GuestMessage::AppStarted { .. }) {
+                    self.control.queue(&GuestMessage::Ready)?;
+                }
+            }
+        }
+        orders.into_iter().for_each(|order| self.obey(Some(order)));
+        Ok(self.control.flush()?)
+    }
+
+    fn obey(&self, order: Option<Order>) {
+        for app in &self.apps {
+            match order {
+                Some(Order::Terminate) => app.terminate(),
+                Some(Order::Kill) => app.kill(),
+                None => {}
+            }
+        }
+    }
+
+    /// Waits until something is ready or due; returns the descriptors that are ready.
+    fn wait(&self) -> Result<Vec<RawFd>, PodError> {
+        let mut interest = vec![
+            pollfd { fd: self.signals.as_raw_fd(), events: POLLIN, revents: 0 },
+            self.control.interest(),
+        ];
+        interest.extend(self.apps.iter().flat_map(App::interest));
+        // SAFETY: the pointer and length are those of a live vector.
+        let result =
+            unsafe { libc::poll(interest.as_mut_ptr(), interest.len() as libc::nfds_t, self.timeout_ms()) };
+        match Errno::result(result) {
+            Ok(_) => Ok(interest.iter().filter(|entry| entry.revents != 0).map(|entry| entry.fd).collect()),
+            Err(Errno::EINTR) => Ok(Vec::new()),
+            Err(error) => Err(PodError::Wait(error)),
+        }
+    }
+
+    /// Until the next thing that is due, in milliseconds rounded up; -1 if there is none.
+    fn timeout_ms(&self) -> libc::c_int {
+        let sweeping = self.apps.iter().any(App::is_sweeping).then_some(SWEEP_INTERVAL);
+        let due = self.course.deadline().map(|at| at.saturating_duration_since(Instant::now()));
+        match sweeping.into_iter().chain(due).min() {
+            Some(duration) => (duration.as_millis() + 1).try_into().unwrap_or(libc::c_int::MAX),
+            None => -1,
+        }
+    }
+
+    fn turn(&mut self, ready: &[RawFd]) -> Result<(), PodError> {
+        self.apps.iter_mut().for_each(|app| app.advance(ready));
+        if ready.contains(&self.signals.as_raw_fd()) {
+            while let Ok(Some(_)) = self.signals.read_signal() {}
+            self.reap();
+        }
+        let order = self.course.tick(Instant::now());
+        self.obey(order);
+        while let Some(message) = self.control.receive()? {
+            self.hear(message)?;
+        }
+        Ok(())
+    }
+
+    /// Collects every process that has ended, orphans included.
+    fn reap(&mut self) {
+        loop {
+            let status = match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+                Ok(status) => status,
+                Err(Errno::EINTR) => continue,
+                Err(_) => return,
+            };
+            match (status.pid(), exit_status(status)) {
+                (Some(process), Some(status)) => {
+                    self.apps.iter_mut().for_each(|app| app.reaped(process, status));
+                }
+                (Some(_), None) => {}
+                (None, _) => return,
+            }
+        }
+    }
+
+    fn hear(&mut self, message: HostMessage) -> Result<(), PodError> {
+        let named = |name: &str| self.apps.iter().find(|app| app.name() == name);
+        match message {
+            HostMessage::Signal { app, signal } => {
+                if let Some(app) = named(&app) {
+                    app.signal(signal);
+                }
+            }
+            HostMessage::Resize { app, size } => {
+                if let Some(Err(error)) = named(&app).map(|app| app.resize(size)) {
+                    let text = format!("Warning: cannot resize the terminal: {}", failure::reason(&error));
+                    self.control.queue(&GuestMessage::Diagnostic { app: Some(app), text })?;
+                }
+            }
+            HostMessage::Stop { grace_ms } => {
+                let order = self.course.stop(Duration::from_millis(grace_ms), Instant::now());
+                self.obey(order);
+            }
+            // There is one pod in the life of a machine.
+            HostMessage::Start(_) => {}
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

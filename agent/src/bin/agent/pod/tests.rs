@@ -1,0 +1,241 @@
+//! Whole pods, run by the agent as PID 1 of namespaces instead of a guest; the test is the host.
+
+mod host;
+mod namespaces;
+
+use agent::protocol::{GuestMessage, HostMessage, Stdio, StreamKind, WindowSize};
+use serde_json::json;
+
+use host::PodUnderTest;
+
+/// An app that runs a shell script.
+fn script(text: &str) -> PodUnderTest {
+    PodUnderTest::new().app("web", &["/bin/sh", "-c", text])
+}
+
+/// What a script writes to its standard output.
+fn output(pod: PodUnderTest) -> String {
+    let outcome = pod.run();
+    assert_eq!(outcome.status, 0, "{:?}", outcome.messages);
+    outcome.stream("web", StreamKind::Stdout)
+}
+
+#[test]
+fn output_error_and_status_come_back() {
+    let outcome = script("echo out; echo err >&2; exit 42").run();
+    assert_eq!(outcome.stream("web", StreamKind::Stdout), "out\n");
+    assert_eq!(outcome.stream("web", StreamKind::Stderr), "err\n");
+    assert_eq!(outcome.status, 42);
+    let messages = &outcome.messages;
+    assert!(matches!(&messages[0], GuestMessage::AppStarted { app, pid } if app == "web" && *pid > 1));
+    assert_eq!(
+        messages[1..],
+        [GuestMessage::Ready, GuestMessage::AppExited { app: "web".into(), status: 42 }]
+    );
+}
+
+#[test]
+fn death_by_a_signal_is_told_as_shells_do() {
+    assert_eq!(script("kill -9 $$").run().status, 137);
+}
+
+#[test]
+fn a_program_that_is_not_there_is_named() {
+    for (command, name) in [("/foo-not-there", "/foo-not-there"), ("foo-not-there", "foo-not-there")] {
+        let outcome = PodUnderTest::new().app("web", &[command]).run();
+        let line = format!("Error: Unable to open \"{name}\": No such file or directory");
+        assert_eq!((outcome.status, outcome.diagnostics()), (203, vec![line.as_str()]));
+        let started = |message: &GuestMessage| matches!(message, GuestMessage::AppStarted { .. });
+        assert!(!outcome.messages.iter().any(started));
+    }
+}
+
+#[test]
+fn commands_are_looked_up_in_the_apps_path_and_directory() {
+    let app = |exec: &[&str], directory: &str| {
+        let environment = json!([{"name": "PATH", "value": "/nowhere:/usr/bin"}]);
+        json!({"exec": exec, "user": "0", "group": "0", "workingDirectory": directory, "environment": environment})
+    };
+    assert_eq!(output(PodUnderTest::new().app_with("web", app(&["pwd"], "/usr"))), "/usr\n");
+    assert_eq!(output(PodUnderTest::new().app_with("web", app(&["bin/pwd"], "/usr"))), "/usr\n");
+    let outcome = PodUnderTest::new().app_with("web", app(&["pwd"], "/absent")).run();
+    let line = "Error: Unable to enter working directory \"/absent\": No such file or directory (os error 2)";
+    assert_eq!((outcome.status, outcome.diagnostics()), (200, vec![line]));
+}
+
+#[test]
+fn the_first_failure_takes_the_others_down() {
+    let outcome = script("trap 'echo asked; exit 7' TERM; echo up; while :; do sleep 0.01; done")
+        .app("db", &["/bin/sh", "-c", "until pgrep -x sleep; do :; done >/dev/null; exit 3"])
+        .run();
+    assert_eq!(outcome.status, 3);
+    assert_eq!(outcome.stream("web", StreamKind::Stdout), "up\nasked\n");
+    assert!(outcome.messages.contains(&GuestMessage::AppExited { app: "web".into(), status: 7 }));
+}
+
+#[test]
+fn success_of_one_leaves_the_others_running() {
+    let outcome = script("exit 0").app("db", &["/bin/sh", "-c", "sleep 0.2; exit 0"]).run();
+    assert_eq!(outcome.status, 0);
+    let exits = outcome.messages.iter().filter(|message| matches!(message, GuestMessage::AppExited { .. }));
+    assert_eq!(exits.count(), 2);
+}
+
+#[test]
+fn apps_share_processes_and_loopback_but_not_mounts() {
+    let outcome = script("readlink /proc/self/ns/pid /proc/self/ns/net /proc/self/ns/ipc /proc/self/ns/uts; readlink /proc/self/ns/mnt >&2")
+        .app("db", &["/bin/sh", "-c", "readlink /proc/self/ns/pid /proc/self/ns/net /proc/self/ns/ipc /proc/self/ns/uts; readlink /proc/self/ns/mnt >&2"])
+        .run();
+    assert_eq!(outcome.stream("web", StreamKind::Stdout), outcome.stream("db", StreamKind::Stdout));
+    assert_ne!(outcome.stream("web", StreamKind::Stderr), outcome.stream("db", StreamKind::Stderr));
+}
+
+#[test]
+fn input_goes_through_unchanged() {
+    let input: Vec<u8> = (0..1 << 20).map(|i: u32| b'a' + (i % 23) as u8).collect();
+    let outcome = PodUnderTest::new().app("web", &["cat"]).input(&input).run();
+    assert_eq!(outcome.status, 0);
+    assert!(outcome.stream("web", StreamKind::Stdout).as_bytes() == input);
+}
+
+#[test]
+fn a_closed_output_ends_the_app() {
+    assert_eq!(PodUnderTest::new().app("web", &["yes"]).deaf().run().status, 128 + 13);
+}
+
+#[test]
+fn processes_left_behind_do_not_keep_the_pod() {
+    let outcome = script("sleep 1000 & setsid sleep 1000 & echo done").run();
+    assert_eq!((outcome.status, outcome.stream("web", StreamKind::Stdout).as_str()), (0, "done\n"));
+}
+
+#[test]
+fn orphans_are_reaped() {
+    let text = "(sleep 0.05 & echo $! >&2) ; sleep 0.3; ps -o stat= -e | grep -c Z";
+    assert_eq!(script(text).run().stream("web", StreamKind::Stdout), "0\n");
+}
+
+#[test]
+fn a_pod_that_is_asked_to_stop_has_not_failed() {
+    let outcome = script("echo up; exec sleep 1000").run_with(|hands| {
+        hands.wait_for("up");
+        hands.send(&HostMessage::Stop { grace_ms: 60_000 });
+    });
+    assert_eq!(outcome.status, 0);
+    assert!(outcome.messages.contains(&GuestMessage::AppExited { app: "web".into(), status: 143 }));
+}
+
+#[test]
+fn grace_ends() {
+    let outcome = script("trap '' TERM; echo up; while :; do sleep 1000; done").run_with(|hands| {
+        hands.wait_for("up");
+        hands.send(&HostMessage::Stop { grace_ms: 50 });
+    });
+    assert!(outcome.messages.contains(&GuestMessage::AppExited { app: "web".into(), status: 137 }));
+}
+
+#[test]
+fn signals_are_delivered() {
+    let outcome = script("trap 'exit 9' USR1; echo up; while :; do sleep 0.01; done").run_with(|hands| {
+        hands.wait_for("up");
+        hands.send(&HostMessage::Signal { app: "nobody".into(), signal: 9 });
+        hands.send(&HostMessage::Signal { app: "web".into(), signal: 10 });
+    });
+    assert_eq!(outcome.status, 9);
+}
+
+fn terminal(text: &str) -> PodUnderTest {
+    script(text).stdio(Stdio::Terminal { size: WindowSize { rows: 25, columns: 81 } })
+}
+
+#[test]
+fn an_interactive_app_has_a_terminal() {
+    let outcome =
+        terminal("tty; stty size; test -c /dev/console && echo console; ps -o tty= $$").run_with(|_| {});
+    assert_eq!(outcome.stream("web", StreamKind::Tty), "/dev/pts/0\r\n25 81\r\nconsole\r\npts/0\r\n");
+}
+
+#[test]
+fn the_terminal_follows_the_users_hands() {
+    let text = "trap 'stty size; exit 5' INT; trap 'stty size' WINCH; echo up; while :; do sleep 0.01; done";
+    let outcome = terminal(text).run_with(|hands| {
+        hands.wait_for("up");
+        let size = WindowSize { rows: 40, columns: 100 };
+        hands.send(&HostMessage::Resize { app: "web".into(), size });
+        hands.wait_for("40 100");
+        hands.type_in("\u{3}");
+    });
+    assert_eq!(outcome.status, 5);
+    assert!(outcome.stream("web", StreamKind::Tty).ends_with("^C40 100\r\n"));
+}
+
+#[test]
+fn a_user_has_its_ids_and_no_capabilities() {
+    let app = |user: &str, group: &str| {
+        let exec = [
+            "/bin/sh",
+            "-c",
+            "id -u; id -g; id -G; grep -h Cap /proc/self/status | tr -d '\\t'; echo > /dev/stdout",
+        ];
+        json!({"exec": exec, "user": user, "group": group, "supplementaryGIDs": [400, 500]})
+    };
+    let found = output(PodUnderTest::new().app_with("web", app("nobody", "400")));
+    let none = "0000000000000000";
+    let caps =
+        format!("CapInh:{none}\nCapPrm:{none}\nCapEff:{none}\nCapBnd:00000000a80425fb\nCapAmb:{none}\n\n");
+    assert_eq!(found, format!("65534\n400\n400 500\n{caps}"));
+    let found = output(PodUnderTest::new().app_with("web", app("0", "0")));
+    let some = "00000000a80425fb";
+    let caps = format!("CapInh:{none}\nCapPrm:{some}\nCapEff:{some}\nCapBnd:{some}\nCapAmb:{none}\n\n");
+    assert_eq!(found, format!("0\n0\n0 400 500\n{caps}"));
+}
+
+#[test]
+fn handlers_run_as_root_around_the_app() {
+    let app = |before: &str, after: &str| {
+        let handler = |name, text| json!({"name": name, "exec": ["/bin/sh", "-c", text]});
+        json!({
+            "exec": ["/bin/sh", "-c", "echo app $(id -u)"], "user": "nobody", "group": "nogroup",
+            "eventHandlers": [handler("pre-start", before), handler("post-stop", after)],
+        })
+    };
+    let both = app("echo before $(id -u)", "echo after $(id -u); ls /proc/self/cwd/bin/sh");
+    let found = output(PodUnderTest::new().app_with("web", both));
+    assert_eq!(found, "before 0\napp 65534\nafter 0\n/proc/self/cwd/bin/sh\n");
+    let outcome = PodUnderTest::new().app_with("web", app("exit 4", "echo after")).run();
+    assert_eq!((outcome.status, outcome.stream("web", StreamKind::Stdout).as_str()), (4, ""));
+    assert_eq!(outcome.diagnostics(), ["Error: pre-start handler failed with status 4"]);
+}
+
+#[test]
+fn a_read_only_root_still_has_its_devices() {
+    let text = "touch /x 2>&1; echo > /dev/null; touch /dev/shm/x; cat /etc/hostname";
+    let found = output(script(text).set("readOnlyRootFS", json!(true)));
+    assert_eq!(found, "touch: cannot touch '/x': Read-only file system\nrkt-test\n");
+}
+
+#[test]
+fn the_system_is_protected() {
+    let look =
+        "for p in /sys/firmware /sys/fs /sys/module /sys/power /proc/kallsyms; do stat -c '%A %n' $p; done;
+        for p in /proc/sys/kernel/core_pattern /sys/kernel/profiling; do
+            (echo x > $p) 2>&1
+        done
+        ls /sys/fs/cgroup/cgroup.procs; exit 0";
+    let found = output(script(look));
+    let hidden = "d--------- /sys/firmware\nd--------- /sys/fs\nd--------- /sys/module\nd--------- /sys/power\n\
+        ---------- /proc/kallsyms\n";
+    assert!(found.starts_with(hidden), "{found}");
+    assert_eq!(found.matches("Read-only file system").count(), 2, "{found}");
+    assert!(found.ends_with("/sys/fs/cgroup/cgroup.procs\n"), "{found}");
+}
+
+#[test]
+fn nothing_of_the_agent_is_in_reach() {
+    let found = output(script("cut -d' ' -f5 /proc/self/mountinfo"));
+    let mut mounts: Vec<&str> = found.lines().collect();
+    mounts.sort_unstable();
+    mounts.retain(|mount| !mount.starts_with("/proc/") && !mount.starts_with("/sys/"));
+    let expected = ["/", "/dev", "/dev/mqueue", "/dev/pts", "/dev/shm", "/etc/hostname", "/proc", "/sys"];
+    assert_eq!(mounts, expected);
+}

@@ -1,0 +1,292 @@
+//! The host's side of a pod under test.
+
+use std::collections::HashMap;
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use agent::protocol::{
+    AppSpec, CONTROL_PORT, Disabled, Dns, GuestMessage, HostMessage, PodSpec, STREAM_PORT, Stdio,
+    StreamHeader, StreamKind, read_frame, write_frame,
+};
+use appc::PodManifest;
+use nix::sys::wait::{WaitStatus, waitpid};
+use serde_json::{Value, json};
+
+use super::namespaces::{self, SOCKETS};
+use crate::failure;
+use crate::host::{Control, Dial};
+use crate::layout::FILES;
+use crate::pod;
+use crate::root::tables;
+
+/// How long a test waits for anything.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The host of a pod under test.
+#[derive(Debug)]
+struct UnixSockets(PathBuf);
+
+impl Dial for UnixSockets {
+    fn dial(&self, port: u32) -> io::Result<OwnedFd> {
+        let socket = UnixStream::connect(self.0.join(port.to_string()))?;
+        socket.set_nonblocking(true)?;
+        Ok(socket.into())
+    }
+}
+
+/// A pod to be run.
+pub struct PodUnderTest {
+    apps: Vec<Value>,
+    stdio: Vec<Stdio>,
+    /// Tables for the apps.
+    pub dns: Dns,
+    /// What is lifted.
+    pub disabled: Disabled,
+    input: Vec<u8>,
+    deaf: bool,
+}
+
+/// What came of a pod.
+pub struct Outcome {
+    /// Everything the agent said.
+    pub messages: Vec<GuestMessage>,
+    /// The pod's status.
+    pub status: i32,
+    streams: HashMap<(String, StreamKind), Vec<u8>>,
+}
+
+impl Outcome {
+    /// What came over a stream, as text.
+    pub fn stream(&self, app: &str, kind: StreamKind) -> String {
+        let bytes = self.streams.get(&(app.to_owned(), kind)).cloned().unwrap_or_default();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    /// Lines for the user.
+    pub fn diagnostics(&self) -> Vec<&str> {
+        let mut lines = Vec::new();
+        for message in &self.messages {
+            if let GuestMessage::Diagnostic { text, .. } = message {
+                lines.push(text.as_str());
+            }
+        }
+        lines
+    }
+}
+
+/// What a test does while the pod runs.
+pub struct Hands<'a> {
+    control: &'a UnixStream,
+    output: Receiver<Vec<u8>>,
+    typed: Sender<Vec<u8>>,
+}
+
+impl Hands<'_> {
+    /// Sends a message to the agent.
+    pub fn send(&mut self, message: &HostMessage) {
+        write_frame(&mut self.control, message).unwrap();
+    }
+
+    /// Types on the terminal.
+    pub fn type_in(&self, text: &str) {
+        self.typed.send(text.as_bytes().to_vec()).unwrap();
+    }
+
+    /// Waits until some app has written `text`.
+    pub fn wait_for(&self, text: &str) {
+        let mut seen = Vec::new();
+        while !String::from_utf8_lossy(&seen).contains(text) {
+            match self.output.recv_timeout(PATIENCE) {
+                Ok(bytes) => seen.extend(bytes),
+                Err(_) => panic!("no {text:?} in {:?}", String::from_utf8_lossy(&seen)),
+            }
+        }
+    }
+}
+
+impl PodUnderTest {
+    /// A pod without apps.
+    pub fn new() -> Self {
+        let (dns, disabled) = (Dns::default(), Disabled::default());
+        Self { apps: vec![], stdio: vec![], dns, disabled, input: vec![], deaf: false }
+    }
+
+    /// Adds an app that runs a command as root.
+    pub fn app(self, name: &str, exec: &[&str]) -> Self {
+        self.app_with(name, json!({"exec": exec, "user": "0", "group": "0"}))
+    }
+
+    /// Adds an app by its section of the manifest.
+    pub fn app_with(mut self, name: &str, app: Value) -> Self {
+        let id = format!("sha512-{}", "a".repeat(128));
+        self.apps.push(json!({"name": name, "image": {"id": id}, "app": app}));
+        self.stdio.push(Stdio::Output);
+        self
+    }
+
+    /// Changes something about the last app.
+    pub fn set(mut self, key: &str, value: Value) -> Self {
+        self.apps.last_mut().unwrap()[key] = value;
+        self
+    }
+
+    /// Changes the streams of the last app.
+    pub fn stdio(mut self, stdio: Stdio) -> Self {
+        *self.stdio.last_mut().unwrap() = stdio;
+        self
+    }
+
+    /// Gives the last app input that ends.
+    pub fn input(mut self, bytes: &[u8]) -> Self {
+        self.input = bytes.to_vec();
+        self.stdio(Stdio::Pipes)
+    }
+
+    /// Closes every stream as soon as it comes.
+    pub fn deaf(mut self) -> Self {
+        self.deaf = true;
+        self
+    }
+
+    /// Runs the pod to its end.
+    pub fn run(self) -> Outcome {
+        self.run_with(|_| {})
+    }
+
+    /// Runs the pod to its end, with `during` meanwhile.
+    pub fn run_with(self, during: impl FnOnce(&mut Hands<'_>)) -> Outcome {
+        let directory = tempfile::tempdir().unwrap();
+        let listen = |port: u32| UnixListener::bind(directory.path().join(port.to_string())).unwrap();
+        let (control, streams) = (listen(CONTROL_PORT), listen(STREAM_PORT));
+        let spec = self.spec();
+        let names: Vec<String> = spec.apps.iter().map(|app| app.name.clone()).collect();
+        let process = namespaces::spawn(directory.path(), &names, || agent(&spec));
+        let control = accept(&control);
+        let (seen, output) = channel();
+        let (typed, keys) = channel();
+        let carrier = thread::spawn(move || carry(&streams, self.stdio, self.input, self.deaf, seen, keys));
+        during(&mut Hands { control: &control, output, typed });
+        let messages = listen_to(control);
+        let status = match waitpid(process, None).unwrap() {
+            WaitStatus::Exited(_, status) => status,
+            other => panic!("{other:?}"),
+        };
+        Outcome { messages, status, streams: carrier.join().unwrap() }
+    }
+
+    fn spec(&self) -> PodSpec {
+        let manifest = json!({"acVersion": "0.8.11", "acKind": "PodManifest", "apps": self.apps});
+        let manifest = PodManifest::from_slice(manifest.to_string().as_bytes()).unwrap();
+        let apps = manifest.apps.iter().zip(&self.stdio).map(|(app, stdio)| AppSpec {
+            name: app.name.to_string(),
+            rootfs: format!("{}/rootfs", app.name),
+            stdio: *stdio,
+        });
+        PodSpec {
+            uuid: String::new(),
+            hostname: "rkt-test".into(),
+            apps: apps.collect(),
+            clock_ns: 0,
+            entropy: String::new(),
+            interfaces: vec![],
+            dns: self.dns.clone(),
+            disabled: self.disabled,
+            debug: false,
+            manifest,
+        }
+    }
+}
+
+/// PID 1: what the agent does once the machine is ready and its identity assumed.
+fn agent(spec: &PodSpec) -> i32 {
+    nix::unistd::sethostname(&spec.hostname).unwrap();
+    nix::sys::stat::umask(nix::sys::stat::Mode::empty());
+    tables::write(Path::new(FILES), &tables::files(&spec.hostname, &spec.dns)).unwrap();
+    let host = UnixSockets(SOCKETS.into());
+    let mut control = Control::connect(&host).unwrap();
+    match pod::run(spec, &mut control, &host) {
+        Ok(status) => status,
+        Err(error) => {
+            let text = failure::line(&error);
+            control.queue(&GuestMessage::Failed { text }).unwrap();
+            control.drain().unwrap();
+            98
+        }
+    }
+}
+
+fn accept(listener: &UnixListener) -> UnixStream {
+    let (socket, _) = listener.accept().unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket
+}
+
+fn listen_to(mut control: UnixStream) -> Vec<GuestMessage> {
+    let mut messages = Vec::new();
+    while let Some(message) = read_frame(&mut control).unwrap() {
+        messages.push(message);
+    }
+    messages
+}
+
+/// Carries every stream of the pod until all of them have ended.
+fn carry(
+    listener: &UnixListener,
+    stdio: Vec<Stdio>,
+    input: Vec<u8>,
+    deaf: bool,
+    seen: Sender<Vec<u8>>,
+    keys: Receiver<Vec<u8>>,
+) -> HashMap<(String, StreamKind), Vec<u8>> {
+    let count = |stdio: &Stdio| match stdio {
+        Stdio::Output => 2,
+        Stdio::Pipes => 3,
+        Stdio::Terminal { .. } => 1,
+    };
+    let mut keys = Some(keys);
+    let mut readers = Vec::new();
+    for _ in 0..stdio.iter().map(count).sum::<usize>() {
+        let mut socket = accept(listener);
+        let header: StreamHeader = read_frame(&mut socket).unwrap().unwrap();
+        match header.stream {
+            _ if deaf => continue,
+            StreamKind::Stdin => {
+                let input = input.clone();
+                thread::spawn(move || {
+                    let _ = socket.write_all(&input);
+                    let _ = socket.shutdown(Shutdown::Write);
+                });
+                continue;
+            }
+            StreamKind::Tty => {
+                let (mut keyboard, keys) = (socket.try_clone().unwrap(), keys.take().unwrap());
+                thread::spawn(move || keys.iter().try_for_each(|text| keyboard.write_all(&text)));
+            }
+            StreamKind::Stdout | StreamKind::Stderr => {}
+        }
+        let seen = seen.clone();
+        let key = (header.app, header.stream);
+        readers.push(thread::spawn(move || (key, read_all(socket, &seen))));
+    }
+    readers.into_iter().map(|reader| reader.join().unwrap()).collect()
+}
+
+fn read_all(mut socket: UnixStream, seen: &Sender<Vec<u8>>) -> Vec<u8> {
+    let mut all = Vec::new();
+    let mut chunk = [0; 65536];
+    loop {
+        match socket.read(&mut chunk) {
+            Ok(0) | Err(_) => return all,
+            Ok(count) => {
+                all.extend(&chunk[..count]);
+                let _ = seen.send(chunk[..count].to_vec());
+            }
+        }
+    }
+}
