@@ -7,7 +7,7 @@ mod memory_map;
 mod mp_table;
 mod pvh;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::{io, path::PathBuf};
 

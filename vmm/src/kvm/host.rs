@@ -178,7 +178,7 @@ impl Host {
     }
 
     /// Name of the group that owns the device, or its number where it has no name.
-    fn owning_group(&self) -> String {
+    pub(super) fn owning_group(&self) -> String {
         let Ok(id) = fs::metadata(&self.device).map(|metadata| metadata.gid().to_string()) else {
             return "kvm".to_owned();
         };

@@ -129,6 +129,16 @@ impl Vm {
     pub fn connect_interrupt(&self, event: &EventFd, line: u32) -> Result<(), VmError> {
         self.fd.register_irqfd(event, line).map_err(|source| VmError::Interrupt { line, source })
     }
+
+    /// For tests: interrupts that wait in the first of the old interrupt controllers, one bit for each.
+    #[cfg(test)]
+    pub(super) fn pending_interrupts(&self) -> u8 {
+        let mut chip =
+            kvm_bindings::kvm_irqchip { chip_id: kvm_bindings::KVM_IRQCHIP_PIC_MASTER, ..Default::default() };
+        self.fd.get_irqchip(&mut chip).unwrap();
+        // SAFETY: KVM filled the part of the union that belongs to the chip asked for.
+        unsafe { chip.chip.pic.irr }
+    }
 }
 
 /// Creating a VM can be interrupted by a signal, and the ioctl is not restarted then.
