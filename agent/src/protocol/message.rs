@@ -65,8 +65,7 @@ pub enum GuestMessage {
     },
     /// All apps have ended and everything written is with the host.
     Finished {
-        /// The pod's status: that of the app that failed first, else 0. What happens after [`HostMessage::Stop`] is no
-        /// failure.
+        /// The pod's status: that of the app that failed first, else 0, whether or not the host asked for an end.
         status: i32,
     },
     /// The agent cannot run this pod; the machine is of no further use.

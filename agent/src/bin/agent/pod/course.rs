@@ -18,17 +18,14 @@ pub enum Order {
 #[derive(Debug, Default)]
 pub struct Course {
     failure: Option<i32>,
-    asked_to_stop: bool,
     kill_at: Option<Instant>,
     killed: bool,
 }
 
 impl Course {
     /// An app's main process ended with `status`.
-    ///
-    /// Once the pod has been asked to stop, deaths are what was asked for and no failures.
     pub fn app_ended(&mut self, status: i32, now: Instant) -> Option<Order> {
-        if status == 0 || self.failure.is_some() || self.asked_to_stop {
+        if status == 0 || self.failure.is_some() {
             return None;
         }
         self.failure = Some(status);
@@ -37,7 +34,6 @@ impl Course {
 
     /// The host asks the pod to stop.
     pub fn stop(&mut self, grace: Duration, now: Instant) -> Option<Order> {
-        self.asked_to_stop = true;
         self.end_within(grace, now)
     }
 
@@ -95,11 +91,11 @@ mod tests {
     }
 
     #[test]
-    fn deaths_that_were_asked_for_are_no_failures() {
+    fn a_pod_that_stops_has_the_status_of_what_ended_it() {
         let (mut course, now) = (Course::default(), Instant::now());
         assert_eq!(course.stop(SECOND, now), Some(Order::Terminate));
         assert_eq!(course.app_ended(143, now), None);
-        assert_eq!(course.status(), 0);
+        assert_eq!(course.status(), 143);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use nix::libc::{self, POLLIN, pollfd};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, waitpid};
-use nix::unistd::{Pid, sync};
+use nix::unistd::Pid;
 
 use crate::app::{App, AppPlan, Event, PlanError, StartError, exit_status};
 use crate::failure;
@@ -74,12 +74,14 @@ pub fn run(spec: &PodSpec, control: &mut Control, host: &dyn Dial) -> Result<i32
     Ok(status)
 }
 
-/// No process but the agent is left, and nothing dirty in the guest's page cache.
+/// Ends every process that is left, apart from the agent.
+///
+/// Nothing is dirty in the guest's page cache then: virtio-fs writes a file back whenever it is closed, before the
+/// process that had it open is seen to end. `sync` would add that the host makes its whole file system durable.
 fn end_of_processes() {
-    // Every process of the PID namespace but the caller, kill(2). In a guest that is everything.
+    // Every process of the PID namespace but the caller (kill(2)). In a guest that is everything.
     let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
     while let Ok(_) | Err(Errno::EINTR) = waitpid(None, None) {}
-    sync();
 }
 
 /// A descriptor that tells of ended children, in place of the signal.
