@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             break exit;
         }
     };
-    eprintln!("boot: {exit} after {:?}: {}", start.elapsed(), machine.exit_counts());
+    eprintln!("boot: {} after {:?}: {}", exit.line(), start.elapsed(), machine.exit_counts());
     drop(event_loop);
     Ok(())
 }

@@ -1,12 +1,12 @@
 //! Why a machine ended.
 
-use std::{io, sync::OnceLock};
+use std::{error::Error, io, iter::successors, sync::OnceLock};
 
 use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
 use crate::kvm::{Stop, VcpuError};
 
-/// Why a machine ended by itself. Displayed, with its sources, it is one line for the user.
+/// Why a machine ended by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum Exit {
     /// The guest asked for a reset through the keyboard controller.
@@ -23,6 +23,14 @@ pub enum Exit {
         /// Why.
         source: VcpuError,
     },
+}
+
+impl Exit {
+    /// The reason with its causes, as one line for the user.
+    pub fn line(&self) -> String {
+        let chain = successors(Some(self as &dyn Error), |error| error.source());
+        chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    }
 }
 
 /// Where vCPUs say that the machine has ended. The first reason is kept.

@@ -58,7 +58,7 @@ impl Guest for Machine {
     }
 
     fn exit(&self) -> Option<String> {
-        Machine::exit(self).map(Exit::to_string)
+        Machine::exit(self).map(Exit::line)
     }
 }
 
