@@ -28,7 +28,7 @@ pub enum Exit {
 impl Exit {
     /// The reason with its causes, as one line for the user.
     pub fn line(&self) -> String {
-        let chain = successors(Some(self as &dyn Error), |error| error.source());
+        let chain = successors(Some(self as &dyn Error), |&error| error.source());
         chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
     }
 }
