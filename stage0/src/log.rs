@@ -23,7 +23,9 @@ pub fn init(debug: bool) {
 
 /// Writes an error under `prefix`: in one line, or with `--debug` each cause in its own.
 pub fn error(prefix: &str, error: &anyhow::Error) {
-    eprint!("{}", format_error(prefix, error, tracing::enabled!(target: "stage0", Level::DEBUG)));
+    let text = format_error(prefix, error, tracing::enabled!(target: "stage0", Level::DEBUG));
+    // A closed stderr must not hide the status of the failure behind a panic.
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 fn format_error(prefix: &str, error: &anyhow::Error, debug: bool) -> String {

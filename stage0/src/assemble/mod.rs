@@ -6,6 +6,7 @@ mod isolators;
 mod key_value;
 mod overrides;
 mod pod;
+mod ports;
 mod seccomp;
 
 pub use app::{AppError, AppRequest, runtime_app};
@@ -13,4 +14,5 @@ pub use environment::{EnvFileError, EnvLayers, read_env_file};
 pub use key_value::{KeyValue, NotKeyValue};
 pub use overrides::Overrides;
 pub use pod::{AssembleError, PodRequest, complete_given_manifest, pod_manifest};
+pub use ports::{PortError, PortFlag};
 pub use seccomp::{SeccompFlag, SeccompFlagError};

@@ -6,7 +6,8 @@ use std::path::{Component, Path, PathBuf};
 use appc::{AcName, ImageManifest, ManifestError, Mount, PodManifest, RuntimeApp, ValueError, Volume};
 
 use super::app::{AppError, AppRequest, runtime_app};
-use super::{EnvLayers, KeyValue};
+use super::ports::exposed;
+use super::{EnvLayers, KeyValue, PortError, PortFlag};
 
 /// The annotation of pods whose set of apps may change at run time.
 const MUTABLE: &str = "coreos.com/rkt/stage1/mutable";
@@ -18,6 +19,8 @@ pub struct PodRequest {
     pub volumes: Vec<Volume>,
     /// Mounts into every app.
     pub mounts: Vec<Mount>,
+    /// Forwarded ports.
+    pub ports: Vec<PortFlag>,
     /// Variables of every app.
     pub environment: EnvLayers,
     /// Whether the app gets the user's terminal.
@@ -41,6 +44,9 @@ pub enum AssembleError {
         /// The volume's name.
         volume: AcName,
     },
+    /// A port that cannot be forwarded.
+    #[error(transparent)]
+    Port(#[from] PortError),
     /// One app can have the terminal.
     #[error("interactive option only supports one image")]
     InteractiveSeveral,
@@ -69,6 +75,7 @@ pub fn pod_manifest(apps: &[AppRequest<'_>], request: &PodRequest) -> Result<Pod
         add_pod_wide_mounts(&mut app, &request.mounts);
         manifest.apps.push(app);
     }
+    manifest.ports = exposed(&request.ports, &manifest.apps)?;
     manifest.annotations.set(MUTABLE.parse()?, "false");
     check(&manifest)?;
     Ok(manifest)

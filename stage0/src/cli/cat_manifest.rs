@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Verb, parse, uuid_arg};
+use super::{Verb, output, parse, uuid_arg};
 use crate::display::{to_json, to_pretty_json};
 use crate::pod::Pods;
 
@@ -37,6 +37,6 @@ fn run(words: &[String]) -> anyhow::Result<u8> {
     let flags = parsed.own;
     let pods = Pods::new(&parsed.global.data_dir()?);
     let manifest = uuid_arg::one(&pods, flags.uuid.as_ref(), flags.uuid_file.as_ref())?.manifest()?;
-    println!("{}", if flags.pretty_print { to_pretty_json(&manifest)? } else { to_json(&manifest)? });
+    output::print_line(if flags.pretty_print { to_pretty_json(&manifest)? } else { to_json(&manifest)? });
     Ok(0)
 }

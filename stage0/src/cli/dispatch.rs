@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::{COMMANDS, Entry, FAILURE, Verb, help};
+use super::{COMMANDS, Entry, FAILURE, Verb, help, output};
 use crate::log;
 
 /// The status of `rkt` without a command.
@@ -38,7 +38,7 @@ pub fn main() -> ExitCode {
     let status = match words {
         Ok(words) => serve(find(&words)),
         Err(word) => {
-            eprintln!("Error: argument {word:?} is not valid UTF-8");
+            output::error_line(format_args!("Error: argument {word:?} is not valid UTF-8"));
             FAILURE
         }
     };
@@ -51,12 +51,14 @@ fn serve(request: Request) -> u8 {
         Request::Help(None) => help::print_overview(),
         Request::Help(Some(group)) => help::print_group(group),
         Request::Missing => {
-            eprintln!("rkt: missing command");
+            output::error_line(format_args!("rkt: missing command"));
             help::print_overview();
             MISSING_COMMAND
         }
         Request::Unknown { word, parent } => {
-            eprintln!("Error: unknown command \"{word}\" for \"{parent}\"\nRun '{parent} --help' for usage.");
+            output::error_line(format_args!(
+                "Error: unknown command \"{word}\" for \"{parent}\"\nRun '{parent} --help' for usage."
+            ));
             FAILURE
         }
     }
@@ -65,7 +67,7 @@ fn serve(request: Request) -> u8 {
 fn run(verb: &'static Verb, words: &[String]) -> u8 {
     let asks_for_help = words.iter().take_while(|word| *word != "--").any(|word| is_help(word));
     if verb.privileged && !asks_for_help && !rustix::process::geteuid().is_root() {
-        eprintln!("{}: cannot run as unprivileged user", verb.name);
+        output::error_line(format_args!("{}: cannot run as unprivileged user", verb.name));
         return FAILURE;
     }
     let error = match (verb.run)(words) {

@@ -1,8 +1,6 @@
 //! `rkt help [COMMAND]`.
 
-use std::io::Write as _;
-
-use super::{COMMANDS, Entry, GlobalFlags, Verb, parse};
+use super::{COMMANDS, Entry, GlobalFlags, Verb, output, parse};
 
 /// `rkt help`.
 pub const VERB: Verb = Verb {
@@ -39,7 +37,7 @@ fn run(words: &[String]) -> anyhow::Result<u8> {
 }
 
 fn print_verb(verb: &Verb) -> anyhow::Result<u8> {
-    (verb.command)().print_long_help()?;
+    output::print((verb.command)().render_long_help());
     Ok(0)
 }
 
@@ -69,8 +67,7 @@ pub fn print_group(group: &Entry) -> u8 {
 }
 
 fn print_page(name: &str, about: &str, commands: &[(String, &str)]) -> u8 {
-    // A closed stdout is the reader's choice.
-    let _ = std::io::stdout().write_all(page(name, about, commands).as_bytes());
+    output::print(page(name, about, commands));
     0
 }
 

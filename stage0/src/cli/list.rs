@@ -3,7 +3,7 @@
 pub mod record;
 pub mod text;
 
-use super::{Verb, parse};
+use super::{Verb, output, parse};
 use crate::display::{Format, to_json, to_pretty_json};
 use crate::pod::{Place, Pod, PodError, Pods};
 
@@ -39,10 +39,10 @@ fn run(words: &[String]) -> anyhow::Result<u8> {
     match flags.format {
         Format::Text => {
             let table = text::table(&pods, flags.full, !flags.no_legend);
-            print!("{table}");
+            output::print(table);
         }
-        Format::Json => println!("{}", to_json(&record::records(&pods))?),
-        Format::PrettyJson => println!("{}", to_pretty_json(&record::records(&pods))?),
+        Format::Json => output::print_line(to_json(&record::records(&pods))?),
+        Format::PrettyJson => output::print_line(to_pretty_json(&record::records(&pods))?),
     }
     report(&errors);
     Ok(0)
@@ -77,8 +77,8 @@ fn report(errors: &[anyhow::Error]) {
     if errors.is_empty() {
         return;
     }
-    eprintln!("list: {} error(s) encountered when listing pods:", errors.len());
+    output::error_line(format_args!("list: {} error(s) encountered when listing pods:", errors.len()));
     for error in errors {
-        eprintln!("list: ----------------------------------------\nlist: {error:#}");
+        output::error_line(format_args!("list: ----------------------------------------\nlist: {error:#}"));
     }
 }

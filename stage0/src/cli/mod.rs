@@ -12,9 +12,16 @@ mod dispatch;
 mod flags;
 mod gc;
 mod help;
+mod images;
 mod list;
+mod output;
 mod parse;
+mod pod_flags;
+mod prepare;
 mod rm;
+mod run;
+mod run_prepared;
+mod stage1;
 mod status;
 mod stop;
 mod uuid_arg;
@@ -37,7 +44,10 @@ pub const COMMANDS: &[Entry] = &[
     One(&gc::VERB),
     One(&help::VERB),
     One(&list::VERB),
+    One(&prepare::VERB),
     One(&rm::VERB),
+    One(&run::VERB),
+    One(&run_prepared::VERB),
     One(&status::VERB),
     One(&stop::VERB),
     One(&version::VERB),

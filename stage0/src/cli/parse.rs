@@ -22,7 +22,12 @@ pub fn command<T: Args>(name: &'static str, about: &'static str) -> Command {
         .about(about)
         .args_override_self(true)
         .disable_help_subcommand(true);
-    GlobalFlags::augment_args(T::augment_args(command)).mut_args(go_bool)
+    switches(GlobalFlags::augment_args(T::augment_args(command)))
+}
+
+/// Lets the switches of a command take values.
+pub fn switches(command: Command) -> Command {
+    command.mut_args(go_bool)
 }
 
 /// Parses the words of a command and starts logging.

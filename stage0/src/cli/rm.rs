@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::collect::Collector;
-use super::{FAILURE, Verb, parse, uuid_arg};
+use super::{FAILURE, Verb, output, parse, uuid_arg};
 use crate::log;
 use crate::pod::{LockedPod, Place, Pod, Pods, State};
 
@@ -43,7 +43,7 @@ fn run(words: &[String]) -> anyhow::Result<u8> {
         }
     }
     if failed {
-        eprintln!("rm: failed to remove one or more pods");
+        output::error_line(format_args!("rm: failed to remove one or more pods"));
         return Ok(FAILURE);
     }
     Ok(0)
@@ -60,7 +60,7 @@ fn remove(collector: &Collector, pod: Pod) -> anyhow::Result<()> {
         State::ExitedGarbage | State::Garbage => pod.lock()?,
     };
     collector.delete(pod)?;
-    println!("\"{uuid}\"");
+    output::print_line(format_args!("\"{uuid}\""));
     Ok(())
 }
 

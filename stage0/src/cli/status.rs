@@ -8,7 +8,7 @@ use anyhow::Context as _;
 
 use super::list::record::{Listed, record};
 use super::list::text::networks;
-use super::{Verb, parse, uuid_arg};
+use super::{Verb, output, parse, uuid_arg};
 use crate::display::{Format, GoDuration, full_time, to_json, to_pretty_json};
 use crate::pod::{Pod, PodError, Pods, State};
 
@@ -94,9 +94,9 @@ fn run(words: &[String]) -> anyhow::Result<u8> {
     wait(&mut pod, flags.wait_ready, is_ready)?;
     let listed = Listed::new(&pod)?;
     match flags.format {
-        Format::Text => print!("{}", text(&pod, &listed)?),
-        Format::Json => println!("{}", to_json(&record(&listed))?),
-        Format::PrettyJson => println!("{}", to_pretty_json(&record(&listed))?),
+        Format::Text => output::print(text(&pod, &listed)?),
+        Format::Json => output::print_line(to_json(&record(&listed))?),
+        Format::PrettyJson => output::print_line(to_pretty_json(&record(&listed))?),
     }
     Ok(0)
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 
-use super::{FAILURE, Verb, parse, uuid_arg};
+use super::{FAILURE, Verb, output, parse, uuid_arg};
 use crate::log;
 use crate::pod::{Pod, Pods, State};
 use crate::stage1::{self, Entrypoint};
@@ -57,7 +57,7 @@ fn run(words: &[String]) -> anyhow::Result<u8> {
         }
     }
     if failures > 0 {
-        eprintln!("stop: failed to stop {failures} pod(s)");
+        output::error_line(format_args!("stop: failed to stop {failures} pod(s)"));
         return Ok(FAILURE);
     }
     Ok(0)
@@ -68,7 +68,7 @@ fn stop(pod: &Pod, force: bool) -> anyhow::Result<()> {
     match pod.state() {
         State::Running => {}
         state if state.is_after_run() => {
-            eprintln!("stop: pod \"{uuid}\" is already stopped");
+            output::error_line(format_args!("stop: pod \"{uuid}\" is already stopped"));
             return Ok(());
         }
         state => anyhow::bail!("pod \"{uuid}\" is not running: it is {state}"),
@@ -77,6 +77,6 @@ fn stop(pod: &Pod, force: bool) -> anyhow::Result<()> {
     arguments.push(uuid.to_string());
     stage1::call(&pod.path(), Entrypoint::Stop, &arguments, true)
         .with_context(|| format!("error stopping \"{uuid}\""))?;
-    println!("\"{uuid}\"");
+    output::print_line(format_args!("\"{uuid}\""));
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! `rkt version`.
 
-use super::{Verb, parse};
+use super::{Verb, output, parse};
 
 /// `rkt version`.
 pub const VERB: Verb = Verb {
@@ -17,7 +17,7 @@ pub struct Version {}
 
 fn run(words: &[String]) -> anyhow::Result<u8> {
     parse::parse::<Version>((VERB.command)(), words)?;
-    print!("{}", text());
+    output::print(text());
     Ok(0)
 }
 

@@ -55,6 +55,11 @@ impl DirLock {
         Ok(self.dir.as_raw_fd())
     }
 
+    /// Puts everything written to the directory's file system on disk.
+    pub fn sync_file_system(&self) -> io::Result<()> {
+        Ok(rustix::fs::syncfs(&self.dir)?)
+    }
+
     /// Whether `path` still is this directory: it may have been renamed since it was opened.
     pub fn is_at(&self, path: &Path) -> io::Result<bool> {
         let own = rustix::fs::fstat(&self.dir)?;

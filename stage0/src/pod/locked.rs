@@ -1,7 +1,7 @@
 //! A pod that this process holds exclusively.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::os::fd::RawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use appc::PodManifest;
 use uuid::Uuid;
 
-use super::lock::{DirLock, sync_dir};
+use super::lock::DirLock;
 use super::pods::{make_dir_all, rename_durably};
 use super::{Place, PodError, Pods};
 
-const MANIFEST_MODE: u32 = 0o640;
+const FILE_MODE: u32 = 0o640;
 const LOCK_FILE_MODE: u32 = 0o600;
 
 /// A pod that this process holds exclusively: it may change and move it.
@@ -62,44 +62,55 @@ impl LockedPod {
 
     /// Writes the file whose age is the pod's, and the lock file of later changes to its manifest.
     pub(super) fn mark_created(&mut self) -> Result<(), PodError> {
-        self.write("pod-created", b"", MANIFEST_MODE)?;
-        self.write("pod.lck", b"", LOCK_FILE_MODE)
+        self.write("pod-created", b"")?;
+        self.write_with_mode("pod.lck", b"", LOCK_FILE_MODE)
     }
 
     /// Validates and writes the pod's manifest.
     pub fn write_manifest(&self, manifest: &PodManifest) -> Result<(), PodError> {
         let json = manifest.to_vec().map_err(|source| PodError::Manifest { uuid: self.uuid, source })?;
-        self.write("pod", &json, MANIFEST_MODE)
+        self.write("pod", &json)
     }
 
-    /// Writes a file of the pod, making its directories: aside, synced, renamed.
-    pub fn write(&self, name: &str, content: &[u8], mode: u32) -> Result<(), PodError> {
+    /// Writes a file of the pod, making its directories. Readers see the old or the new file, never a part;
+    /// [`sync`](Self::sync) makes it last.
+    pub fn write(&self, name: &str, content: &[u8]) -> Result<(), PodError> {
+        self.write_with_mode(name, content, FILE_MODE)
+    }
+
+    fn write_with_mode(&self, name: &str, content: &[u8], mode: u32) -> Result<(), PodError> {
         let path = self.path().join(name);
         if let Some(parent) = path.parent() {
             make_dir_all(parent).map_err(PodError::io("make directory", parent))?;
         }
-        write_durably(&path, content, mode)
+        replace(&path, content, mode).map_err(PodError::io("write", &path))
+    }
+
+    /// Copies a file of the pod.
+    pub fn copy_file(&self, from: &Path, to: &Path) -> Result<(), PodError> {
+        let (from, to) = (self.path().join(from), self.path().join(to));
+        std::fs::copy(&from, &to).map_err(PodError::io("write", &to))?;
+        Ok(())
+    }
+
+    /// Everything written to the pod so far is on disk when this returns.
+    pub fn sync(&self) -> Result<(), PodError> {
+        self.dir.sync_file_system().map_err(PodError::io("write to disk", &self.path()))
     }
 
     /// Makes a directory of the pod with its parents.
-    pub fn make_dir(&self, name: &str) -> Result<PathBuf, PodError> {
+    pub fn make_dir(&self, name: &Path) -> Result<PathBuf, PodError> {
         let path = self.path().join(name);
         make_dir_all(&path).map_err(PodError::io("make directory", &path))?;
         Ok(path)
     }
 }
 
-/// Replaces a file so that after a crash it is either the old or the new one, whole.
-fn write_durably(path: &Path, content: &[u8], mode: u32) -> Result<(), PodError> {
+/// Writes aside and renames.
+fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let aside = path.with_file_name(name);
-    let write = || {
-        let mut file = File::options().write(true).create(true).truncate(true).mode(mode).open(&aside)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        std::fs::rename(&aside, path)?;
-        path.parent().map_or(Ok(()), sync_dir)
-    };
-    write().map_err(PodError::io("write", path))
+    File::options().write(true).create(true).truncate(true).mode(mode).open(&aside)?.write_all(content)?;
+    std::fs::rename(&aside, path)
 }

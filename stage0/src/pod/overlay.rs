@@ -67,7 +67,7 @@ impl Overlay<'_> {
 }
 
 /// The root of an overlay has the attributes of the upper directory, so that one takes them from below.
-fn copy_attributes(from: &Path, to: &Path) -> io::Result<()> {
+pub fn copy_attributes(from: &Path, to: &Path) -> io::Result<()> {
     let metadata = std::fs::metadata(from)?;
     std::os::unix::fs::chown(to, Some(metadata.uid()), Some(metadata.gid()))?;
     std::fs::set_permissions(to, std::fs::Permissions::from_mode(metadata.mode() & 0o7777))

@@ -1,9 +1,11 @@
 //! stage1, which gives a pod its isolation: choosing an image, and calling its entrypoints (reference §3).
 
 mod call;
+mod choice;
 mod interface;
 mod run;
 
 pub use call::{CallError, call, enter_program, exec};
+pub use choice::Choice;
 pub use interface::{Entrypoint, InterfaceError, Stage1};
 pub use run::{DnsMode, HostsMode, RunArguments};

@@ -67,18 +67,18 @@ fn files_are_read_back() {
     let (_dir, pods) = pods();
     let locked = pods.create().unwrap();
     locked.write_manifest(&appc::PodManifest::default()).unwrap();
-    locked.write("stage1TreeStoreID", b"deps-1\n", 0o640).unwrap();
-    locked.write("pid", b"42\n", 0o644).unwrap();
-    locked.write("stage1/rootfs/rkt/status/a", b"137\n", 0o644).unwrap();
+    locked.write("stage1TreeStoreID", b"deps-1\n").unwrap();
+    locked.write("pid", b"42\n").unwrap();
+    locked.write("stage1/rootfs/rkt/status/a", b"137\n").unwrap();
     let pod = pods.open(locked.uuid()).unwrap();
     assert_eq!(pod.manifest().unwrap(), appc::PodManifest::default());
     assert_eq!((pod.pid().unwrap(), pod.stage1_tree().as_deref()), (Some(42), Some("deps-1")));
     assert_eq!(pod.app_status("a").unwrap().code, 137);
     assert!(pod.app_status("b").is_none() && pod.networks().is_empty() && !pod.is_ready());
-    locked.write("overlay-prepared", b"", 0o640).unwrap();
+    locked.write("overlay-prepared", b"").unwrap();
     assert!(pod.app_status("a").is_none());
-    locked.write("overlay/deps-1/upper/rkt/status/a", b"3", 0o644).unwrap();
+    locked.write("overlay/deps-1/upper/rkt/status/a", b"3").unwrap();
     assert_eq!(pod.app_status("a").unwrap().code, 3);
-    locked.write("pid", b"x", 0o644).unwrap();
+    locked.write("pid", b"x").unwrap();
     assert!(matches!(pod.pid(), Err(PodError::Content { .. })));
 }

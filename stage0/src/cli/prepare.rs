@@ -1,0 +1,148 @@
+//! `rkt prepare`, and what `rkt run` shares with it (reference §2.7).
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Context as _;
+use appc::{AcName, ImageManifest, PodManifest};
+
+use super::images::Images;
+use super::pod_flags::{PrepareFlags, Request, grammar_command, parse_words};
+use super::{GlobalFlags, Verb, output, stage1};
+use crate::assemble::{AppRequest, complete_given_manifest, pod_manifest};
+use crate::launch::{self, Preparation};
+use crate::pod::{LockedPod, Place, Pods, overlay};
+use crate::store::{Key, Store};
+
+/// `rkt prepare`.
+pub const VERB: Verb = Verb {
+    name: "prepare",
+    about: "Prepare to run image(s) in a pod",
+    privileged: true,
+    command: || grammar_command::<Prepare>("prepare", VERB.about),
+    run,
+};
+
+/// Flags of `rkt prepare`.
+#[derive(Debug, clap::Args)]
+pub struct Prepare {
+    #[command(flatten)]
+    prepare: PrepareFlags,
+
+    /// Print nothing but the UUID
+    #[arg(long)]
+    quiet: bool,
+}
+
+fn run(words: &[String]) -> anyhow::Result<u8> {
+    let (parsed, images) = parse_words::<Prepare>((VERB.command)(), words)?;
+    let flags = parsed.own;
+    flags.prepare.check(&images)?;
+    let store = Store::open(&parsed.global.data_dir()?)?;
+    let wish = Wish { flags: &flags.prepare, images: &images, interactive: false };
+    let mut pod = wish.prepare(&parsed.global, &store, |_| Ok(()))?;
+    pod.sync()?;
+    pod.move_to(Place::Prepared)?;
+    output::print_line(pod.uuid());
+    Ok(0)
+}
+
+/// What the user wants of a pod.
+#[derive(Debug)]
+pub struct Wish<'a> {
+    /// Flags of the pod.
+    pub flags: &'a PrepareFlags,
+    /// Images with their flags.
+    pub images: &'a [Request],
+    /// Whether the app gets the terminal.
+    pub interactive: bool,
+}
+
+/// The manifest of a pod and the images of its apps.
+struct Plan {
+    manifest: PodManifest,
+    apps: Vec<(AcName, Key)>,
+}
+
+impl Wish<'_> {
+    /// Makes a pod and fills its directory. `made` is called as soon as the directory exists.
+    pub fn prepare(
+        &self,
+        global: &GlobalFlags,
+        store: &Store,
+        made: impl FnOnce(&LockedPod) -> anyhow::Result<()>,
+    ) -> anyhow::Result<LockedPod> {
+        let data_dir = global.data_dir()?;
+        let images = Images { store, global };
+        let lock = store.prepare_lock()?;
+        let stage1 = stage1::find(&images, &self.flags.stage1.choice()?)?;
+        let plan = match &self.flags.pod_manifest {
+            Some(path) => given(store, path)?,
+            None => self.assemble(&images)?,
+        };
+        let pod = Pods::new(&data_dir).create().context("error creating new pod")?;
+        made(&pod)?;
+        let preparation = Preparation {
+            manifest: &plan.manifest,
+            apps: &plan.apps,
+            stage1: &stage1,
+            overlay: self.overlay(&data_dir),
+        };
+        launch::prepare(&pod, store, &preparation).context("error setting up the pod")?;
+        drop(lock);
+        Ok(pod)
+    }
+
+    fn overlay(&self, data_dir: &Path) -> bool {
+        if self.flags.no_overlay {
+            return false;
+        }
+        let reason = overlay::unsupported(data_dir);
+        if let Some(reason) = &reason {
+            tracing::info!(target: "stage0", "disabling overlay support: {reason}; images are copied for this pod");
+        }
+        reason.is_none()
+    }
+
+    fn assemble(&self, images: &Images<'_>) -> anyhow::Result<Plan> {
+        let mut found = Vec::new();
+        for request in self.images {
+            let key = images.find(&request.image)?;
+            let manifest = images.store.manifest(&key)?;
+            found.push((request, key, manifest));
+        }
+        let requests: Vec<_> = found
+            .iter()
+            .map(|(request, key, image)| AppRequest {
+                id: key.to_hash(),
+                image,
+                overrides: &request.overrides,
+                arguments: &request.arguments,
+            })
+            .collect();
+        let manifest = pod_manifest(&requests, &self.flags.pod_request(self.interactive)?)
+            .context("error generating the pod manifest")?;
+        let names = manifest.apps.iter().map(|app| app.name.clone());
+        let apps = names.zip(found.iter().map(|(_, key, _)| key.clone())).collect();
+        Ok(Plan { manifest, apps })
+    }
+}
+
+/// The pod that a manifest of the user describes. Its images must be in the store.
+fn given(store: &Store, path: &Path) -> anyhow::Result<Plan> {
+    let json = std::fs::read(path)
+        .with_context(|| format!("error reading the pod manifest \"{}\"", path.display()))?;
+    let manifest = PodManifest::from_slice(&json)
+        .with_context(|| format!("invalid pod manifest \"{}\"", path.display()))?;
+    anyhow::ensure!(!manifest.apps.is_empty(), "the pod manifest \"{}\" has no apps", path.display());
+    let mut images: BTreeMap<AcName, ImageManifest> = BTreeMap::new();
+    let mut apps = Vec::new();
+    for app in &manifest.apps {
+        let key = store.find_key(&app.image.id).with_context(|| {
+            format!("image {} of app \"{}\" is not in the store, fetch it first", app.image.id, app.name)
+        })?;
+        images.insert(app.name.clone(), store.manifest(&key)?);
+        apps.push((app.name.clone(), key));
+    }
+    Ok(Plan { manifest: complete_given_manifest(manifest, &images)?, apps })
+}
