@@ -1,0 +1,14 @@
+//! The binary `rkt` with pods whose stage1 is a shell script: everything up to the stage1 interface, without a guest.
+//!
+//! Needs root, for mounts. Each test has a data directory of its own, on a tmpfs so that overlays work anywhere.
+
+#![allow(clippy::unwrap_used)] // A test that cannot go on says where.
+
+mod bed;
+
+mod command_line;
+mod images;
+mod life_cycle;
+mod list;
+mod manifest;
+mod stage1_interface;
