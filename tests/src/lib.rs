@@ -1,1 +1,15 @@
-//! Whole pods: the KVM host they run in, the tests, the benchmarks.
+//! What whole-pod tests stand on: the host they run in, an `rkt` with a data directory of its own and a time limit on
+//! everything it does, and images made on the spot.
+//!
+//! The tests themselves are the files of `tests/tests`; `tests/run` compiles them here and runs them in the KVM host. Any
+//! failure panics, with a message that says what was run and what came back.
+
+pub mod aci;
+pub mod host;
+pub mod process;
+pub mod rkt;
+pub mod wait;
+
+pub use aci::Aci;
+pub use process::{Finished, Running};
+pub use rkt::Rkt;
