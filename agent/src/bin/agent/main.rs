@@ -70,7 +70,7 @@ extern "C" fn main_of_c(_count: c_int, _arguments: *const *const c_char) -> c_in
 
 /// Returns only if the host cannot be told, or has gone.
 fn boot_and_run() -> Result<Infallible, AgentError> {
-    umask(Mode::empty());
+    umask(Mode::S_IWGRP | Mode::S_IWOTH);
     // SAFETY: ignoring a signal runs no code of ours.
     unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) }
         .map_err(|error| AgentError::Process(error.into()))?;

@@ -26,7 +26,10 @@ pub fn main_process(plan: &AppPlan, cgroup: &Cgroup, ends: &AppEnds) -> Result<I
     start_session(ends, plan.root.terminal.is_some())?;
     enter_cgroup(cgroup)?;
     unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWCGROUP).map_err(LaunchError::set("namespaces"))?;
+    // Modes of devices and directories are meant as they are written.
+    let inherited = umask(Mode::empty());
     root::enter(&plan.rootfs, &root::steps(&plan.root), plan.read_only)?;
+    umask(inherited);
     let user = credentials(&plan.process)?;
     give(ends, &user);
     if let Some(exec) = &plan.pre_start {
@@ -80,7 +83,6 @@ fn start_session(ends: &AppEnds, terminal: bool) -> Result<(), LaunchError> {
         // SAFETY: standard input is the terminal, the argument is a number.
         unsafe { take_terminal(libc::STDIN_FILENO, 0) }.map_err(LaunchError::set("controlling terminal"))?;
     }
-    umask(Mode::S_IWGRP | Mode::S_IWOTH);
     // SAFETY: the default disposition runs no code of ours.
     unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }.map_err(LaunchError::set("signals"))?;
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None).map_err(LaunchError::set("signals"))

@@ -215,6 +215,15 @@ fn a_read_only_root_still_has_its_devices() {
 }
 
 #[test]
+fn modes_are_what_programs_expect() {
+    let text = "cd /dev; stat -c '%a %n' null tty shm net/tun /dev/pts/ptmx /sys/fs/cgroup /tmp; umask";
+    let found = output(script(text));
+    let expected =
+        "666 null\n666 tty\n1777 shm\n666 net/tun\n666 /dev/pts/ptmx\n755 /sys/fs/cgroup\n1777 /tmp\n0022\n";
+    assert_eq!(found, expected);
+}
+
+#[test]
 fn the_system_is_protected() {
     let look =
         "for p in /sys/firmware /sys/fs /sys/module /sys/power /proc/kallsyms; do stat -c '%A %n' $p; done;

@@ -15,6 +15,7 @@ use agent::protocol::{
     StreamHeader, StreamKind, read_frame, write_frame,
 };
 use appc::PodManifest;
+use nix::sys::stat::{Mode, umask};
 use nix::sys::wait::{WaitStatus, waitpid};
 use serde_json::{Value, json};
 
@@ -206,7 +207,7 @@ impl PodUnderTest {
 /// PID 1: what the agent does once the machine is ready and its identity assumed.
 fn agent(spec: &PodSpec) -> i32 {
     nix::unistd::sethostname(&spec.hostname).unwrap();
-    nix::sys::stat::umask(nix::sys::stat::Mode::empty());
+    umask(Mode::S_IWGRP | Mode::S_IWOTH);
     tables::write(Path::new(FILES), &tables::files(&spec.hostname, &spec.dns)).unwrap();
     let host = UnixSockets(SOCKETS.into());
     let mut control = Control::connect(&host).unwrap();
