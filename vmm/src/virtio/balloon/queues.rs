@@ -17,6 +17,9 @@ const BATCH: usize = 256;
 /// The most page numbers one request may have: 64 MiB worth.
 const REQUEST_LIMIT: usize = 16384;
 
+/// The most ranges one report may have; Linux sends up to 32.
+const RANGES_LIMIT: usize = 256;
+
 #[derive(Debug)]
 pub(super) struct Queues {
     pub queues: [ActiveQueue; 3],
@@ -75,7 +78,7 @@ fn inflate(memory: &GuestMemoryMmap, chain: DescriptorChain<&GuestMemoryMmap>) {
 /// Discards the ranges that are the chain's buffers (virtio 1.2 §5.5.6.5). The guest takes the chain's return as the
 /// promise that nothing touches them any more.
 fn report(memory: &GuestMemoryMmap, chain: DescriptorChain<&GuestMemoryMmap>) {
-    for descriptor in chain.writable() {
+    for descriptor in chain.writable().take(RANGES_LIMIT) {
         discard(memory, descriptor.addr().0, u64::from(descriptor.len()));
     }
 }
