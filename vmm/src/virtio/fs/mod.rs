@@ -13,6 +13,7 @@
 mod config;
 mod device;
 mod memory;
+mod nameless;
 mod pool;
 mod request;
 mod share;

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    io::{self, Read, Write},
     ops::Deref,
     sync::{PoisonError, RwLock},
 };
@@ -9,7 +10,8 @@ use std::{
 use virtio_queue::DescriptorChain;
 use virtiofsd::{
     descriptor_utils::{Reader, Writer},
-    fuse::{InHeader, Opcode, OutHeader},
+    filesystem::{Context, Extensions},
+    fuse::{CreateIn, EntryOut, ExtHeader, InHeader, Opcode, OpenOut, OutHeader, SuppGroups},
     server::Server,
 };
 use vm_memory::{ByteValued, Bytes, GuestMemory, GuestMemoryMmap};
@@ -17,10 +19,15 @@ use vm_memory::{ByteValued, Bytes, GuestMemory, GuestMemoryMmap};
 use super::{memory::Bitmap, share::Share};
 
 const OUT_HEADER_LEN: usize = size_of::<OutHeader>();
+/// The longest name of a file.
+const MAX_NAME: usize = 255;
+/// The most supplementary groups a process has in Linux.
+const MAX_GROUPS: u32 = 65_536;
 
 /// Answers requests, from any number of threads.
 pub(super) struct RequestHandler {
     server: Server<Share>,
+    share: Share,
     /// INIT and DESTROY clear the server's tables and must be alone; everything else shares.
     lifecycle: RwLock<()>,
 }
@@ -28,7 +35,7 @@ pub(super) struct RequestHandler {
 impl RequestHandler {
     /// A handler of requests for `share`.
     pub fn new(share: Share) -> Self {
-        RequestHandler { server: Server::new(share), lifecycle: RwLock::new(()) }
+        RequestHandler { server: Server::new(share.clone()), share, lifecycle: RwLock::new(()) }
     }
 
     /// Handles the request in `chain`. Returns the number of bytes written to it.
@@ -57,6 +64,9 @@ impl RequestHandler {
             self.server.handle_message(reader, writer, None::<&mut ()>)
         } else {
             let _shared = self.lifecycle.read().unwrap_or_else(PoisonError::into_inner);
+            if matches!(opcode, Some(Opcode::TmpFile)) {
+                return self.create_nameless(reader, writer);
+            }
             self.server.handle_message(reader, writer, None::<&mut ()>)
         };
         match outcome {
@@ -65,6 +75,32 @@ impl RequestHandler {
             Err(_) if answered => refuse(memory, chain, header.unique),
             Err(_) => 0,
         }
+    }
+
+    /// The request that the library does not know: the same as CREATE, but for the name's meaning.
+    fn create_nameless(&self, mut reader: Reader, mut writer: Writer) -> u32 {
+        let Ok(header) = reader.read_obj::<InHeader>() else { return 0 };
+        let created = NamelessRequest::read(&mut reader).and_then(|request| {
+            self.share.create_nameless(
+                Context::from(header),
+                header.nodeid,
+                &request.create,
+                request.extensions,
+            )
+        });
+        let mut answer = OutHeader { len: OUT_HEADER_LEN as u32, error: 0, unique: header.unique };
+        let mut body = Vec::new();
+        match created {
+            Ok((entry, fh, options)) => {
+                let open = OpenOut { fh, open_flags: options.bits(), ..OpenOut::default() };
+                body.extend_from_slice(EntryOut::from(entry).as_slice());
+                body.extend_from_slice(open.as_slice());
+                answer.len += body.len() as u32;
+            }
+            Err(error) => answer.error = -error.raw_os_error().unwrap_or(libc::EIO),
+        }
+        let written = writer.write_obj(answer).and_then(|()| writer.write_all(&body));
+        if written.is_ok() { answer.len } else { 0 }
     }
 
     /// Forgets everything the guest knows of.
@@ -77,6 +113,38 @@ impl RequestHandler {
 impl fmt::Debug for RequestHandler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestHandler").finish_non_exhaustive()
+    }
+}
+
+/// What TMPFILE asks for.
+struct NamelessRequest {
+    create: CreateIn,
+    extensions: Extensions,
+}
+
+impl NamelessRequest {
+    /// What follows the header: the structure, a name that says nothing, and extensions.
+    fn read(reader: &mut Reader) -> io::Result<Self> {
+        let create = reader.read_obj()?;
+        let mut name = [1];
+        for _ in 0..=MAX_NAME {
+            if name != [0] {
+                reader.read_exact(&mut name)?;
+            }
+        }
+        let mut extensions = Extensions::default();
+        // The only extension the server asks the guest for.
+        if reader.available_bytes() >= size_of::<ExtHeader>() + size_of::<SuppGroups>() {
+            let _: ExtHeader = reader.read_obj()?;
+            let SuppGroups { nr_groups } = reader.read_obj()?;
+            if nr_groups > MAX_GROUPS {
+                return Err(io::Error::from_raw_os_error(libc::EINVAL));
+            }
+            for _ in 0..nr_groups {
+                extensions.sup_gids.push(reader.read_obj::<u32>()?.into());
+            }
+        }
+        Ok(NamelessRequest { create, extensions })
     }
 }
 

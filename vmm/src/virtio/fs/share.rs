@@ -2,8 +2,12 @@
 
 use std::{
     ffi::CStr,
+    fs::File,
     io,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -12,24 +16,33 @@ use virtiofsd::{
         Context, Entry, Extensions, FileSystem, FsOptions, GetxattrReply, ListxattrReply, OpenOptions,
         SetattrValid, SetxattrFlags, ZeroCopyReader, ZeroCopyWriter,
     },
-    fuse::{Attr, SetattrIn},
+    fuse::{Attr, CreateIn, SetattrIn},
+    oslib::ReadvFlags,
     passthrough::PassthroughFs,
-    read_dir::ReadDir,
 };
 
-use super::{ShareConfig, config::FsError};
+use super::{
+    ShareConfig,
+    config::FsError,
+    nameless::{Entries, HiddenName, Nameless},
+};
 
-/// A shared directory.
+/// `O_TMPFILE`, which includes `O_DIRECTORY`.
+const O_TMPFILE: u32 = libc::O_TMPFILE as u32;
+
+/// A shared directory. Clones are the same one.
 ///
 /// - Names must be names: the library passes them to the host's kernel as they are, where `../x` and `/x` lead out of
 ///   the share.
 /// - Offsets must fit the host's type, or the library panics.
 /// - A read-only share refuses every change.
+#[derive(Clone)]
 pub(super) struct Share {
-    files: PassthroughFs,
+    files: Arc<PassthroughFs>,
+    nameless: Arc<Nameless>,
     read_only: bool,
     /// The guest may hold written data back, so it may read from any file it writes.
-    writeback: AtomicBool,
+    writeback: Arc<AtomicBool>,
 }
 
 impl Share {
@@ -40,7 +53,56 @@ impl Share {
     pub fn new(config: &ShareConfig) -> Result<Self, FsError> {
         let files = PassthroughFs::new(config.passthrough()?)
             .map_err(|error| FsError::Server(config.directory.clone(), error))?;
-        Ok(Share { files, read_only: config.read_only, writeback: AtomicBool::new(false) })
+        Ok(Share {
+            files: Arc::new(files),
+            nameless: Arc::default(),
+            read_only: config.read_only,
+            writeback: Arc::default(),
+        })
+    }
+
+    /// Opens a new file without a name in `directory` (`FUSE_TMPFILE`).
+    pub fn create_nameless(
+        &self,
+        ctx: Context,
+        directory: u64,
+        request: &CreateIn,
+        extensions: Extensions,
+    ) -> io::Result<(Entry, u64, OpenOptions)> {
+        self.changeable()?;
+        let flags = self.open_flags(request.flags & !O_TMPFILE | libc::O_EXCL as u32)?;
+        let opened = self.open_directory(ctx, directory)?;
+        let name = self.nameless.unused_name()?;
+        let (mut entry, handle, options) = self.files.create(
+            ctx,
+            directory,
+            &name,
+            request.mode,
+            false,
+            flags,
+            request.umask,
+            extensions,
+        )?;
+        let handle = handle.ok_or_else(|| io::Error::from_raw_os_error(libc::EBADF))?;
+        let hidden = HiddenName { parent: directory, directory: opened, name };
+        // With O_EXCL the file is never to have a name: it loses this one at once.
+        if request.flags & libc::O_EXCL as u32 == 0 {
+            self.nameless.hide(entry.inode, hidden);
+        }
+        entry.attr.nlink = 0;
+        Ok((entry, handle, options))
+    }
+
+    /// A directory the library knows.
+    fn open_directory(&self, ctx: Context, inode: u64) -> io::Result<File> {
+        let (handle, _) = self.files.opendir(ctx, inode, 0)?;
+        let handle = handle.ok_or_else(|| io::Error::from_raw_os_error(libc::EBADF))?;
+        let mut borrowed = BorrowedFile(None);
+        // The only way to a file behind a handle is to read from it.
+        let read = self.files.read(ctx, inode, handle, &mut borrowed, 0, 0, None, 0);
+        self.files.releasedir(ctx, inode, 0, handle)?;
+        read?;
+        borrowed.0.ok_or_else(|| io::Error::from_raw_os_error(libc::EBADF))
     }
 
     fn changeable(&self) -> io::Result<()> {
@@ -49,8 +111,22 @@ impl Share {
 
     /// Whether a name in a directory may be changed.
     fn changeable_name(&self, name: &CStr) -> io::Result<()> {
-        check_name(name)?;
+        self.check_visible(name)?;
         self.changeable()
+    }
+
+    /// Whether the guest may speak of this name.
+    fn check_visible(&self, name: &CStr) -> io::Result<()> {
+        check_name(name)?;
+        if self.nameless.is_hidden(name) { Err(io::Error::from_raw_os_error(libc::ENOENT)) } else { Ok(()) }
+    }
+
+    /// Attributes that do not count the hidden name.
+    fn without_hidden_name(&self, inode: u64, (mut attr, lifetime): (Attr, Duration)) -> (Attr, Duration) {
+        if self.nameless.contains(inode) {
+            attr.nlink = attr.nlink.saturating_sub(1);
+        }
+        (attr, lifetime)
     }
 
     /// Whether a file may be opened with these flags, and the flags to open it with.
@@ -63,6 +139,22 @@ impl Share {
             return Ok(flags & !(libc::O_ACCMODE as u32) | libc::O_RDWR as u32);
         }
         Ok(flags)
+    }
+}
+
+/// Takes hold of the file it is given instead of reading it.
+struct BorrowedFile(Option<File>);
+
+impl ZeroCopyWriter for BorrowedFile {
+    fn read_from_file_at(
+        &mut self,
+        file: &File,
+        _count: usize,
+        _offset: u64,
+        _flags: Option<ReadvFlags>,
+    ) -> io::Result<usize> {
+        self.0 = Some(file.try_clone()?);
+        Ok(0)
     }
 }
 
@@ -85,7 +177,7 @@ fn check_offset(offset: u64) -> io::Result<()> {
 impl FileSystem for Share {
     type Inode = u64;
     type Handle = u64;
-    type DirIter = ReadDir<Vec<u8>>;
+    type DirIter = Entries;
 
     fn init(&self, capable: FsOptions) -> io::Result<FsOptions> {
         let wanted = self.files.init(capable)?;
@@ -94,24 +186,29 @@ impl FileSystem for Share {
     }
 
     fn destroy(&self) {
+        self.nameless.clear_all();
         self.files.destroy();
     }
 
     fn lookup(&self, ctx: Context, parent: u64, name: &CStr) -> io::Result<Entry> {
-        check_name(name)?;
+        self.check_visible(name)?;
         self.files.lookup(ctx, parent, name)
     }
 
     fn forget(&self, ctx: Context, inode: u64, count: u64) {
+        self.nameless.reveal(inode);
         self.files.forget(ctx, inode, count);
     }
 
     fn batch_forget(&self, ctx: Context, requests: Vec<(u64, u64)>) {
+        for (inode, _) in &requests {
+            self.nameless.reveal(*inode);
+        }
         self.files.batch_forget(ctx, requests);
     }
 
     fn getattr(&self, ctx: Context, inode: u64, handle: Option<u64>) -> io::Result<(Attr, Duration)> {
-        self.files.getattr(ctx, inode, handle)
+        self.files.getattr(ctx, inode, handle).map(|answer| self.without_hidden_name(inode, answer))
     }
 
     fn setattr(
@@ -123,7 +220,8 @@ impl FileSystem for Share {
         valid: SetattrValid,
     ) -> io::Result<(Attr, Duration)> {
         self.changeable()?;
-        self.files.setattr(ctx, inode, attr, handle, valid)
+        let answer = self.files.setattr(ctx, inode, attr, handle, valid)?;
+        Ok(self.without_hidden_name(inode, answer))
     }
 
     fn readlink(&self, ctx: Context, inode: u64) -> io::Result<Vec<u8>> {
@@ -176,7 +274,15 @@ impl FileSystem for Share {
 
     fn rmdir(&self, ctx: Context, parent: u64, name: &CStr) -> io::Result<()> {
         self.changeable_name(name)?;
-        self.files.rmdir(ctx, parent, name)
+        match self.files.rmdir(ctx, parent, name) {
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+                let directory = self.files.lookup(ctx, parent, name)?.inode;
+                let cleared = self.nameless.clear(directory);
+                self.files.forget(ctx, directory, 1);
+                if cleared { self.files.rmdir(ctx, parent, name) } else { Err(error) }
+            }
+            result => result,
+        }
     }
 
     fn rename(
@@ -188,14 +294,18 @@ impl FileSystem for Share {
         new_name: &CStr,
         flags: u32,
     ) -> io::Result<()> {
-        check_name(old_name)?;
+        self.check_visible(old_name)?;
         self.changeable_name(new_name)?;
         self.files.rename(ctx, old_parent, old_name, new_parent, new_name, flags)
     }
 
     fn link(&self, ctx: Context, inode: u64, parent: u64, name: &CStr) -> io::Result<Entry> {
         self.changeable_name(name)?;
-        self.files.link(ctx, inode, parent, name)
+        let mut entry = self.files.link(ctx, inode, parent, name)?;
+        if self.nameless.reveal(inode) {
+            entry.attr.nlink = entry.attr.nlink.saturating_sub(1);
+        }
+        Ok(entry)
     }
 
     fn open(
@@ -334,7 +444,7 @@ impl FileSystem for Share {
         size: u32,
         offset: u64,
     ) -> io::Result<Self::DirIter> {
-        self.files.readdir(ctx, inode, handle, size, offset)
+        Ok(self.nameless.filter(self.files.readdir(ctx, inode, handle, size, offset)?))
     }
 
     fn fsyncdir(&self, ctx: Context, inode: u64, datasync: bool, handle: u64) -> io::Result<()> {
