@@ -13,6 +13,9 @@ const MIN_QUOTA_US: u64 = 1_000;
 /// CPU shares that correspond to the default weight of 100 (systemd's `cgroup_cpu_shares_to_weight`).
 const DEFAULT_SHARES: u64 = 1024;
 
+/// The controllers that limits need.
+const CONTROLLERS: [&str; 4] = ["+memory", "+cpu", "+pids", "+io"];
+
 /// One control file and its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting {
@@ -95,8 +98,12 @@ impl Cgroup {
 
 /// Turns on the controllers that limits need for the children of a group; those the kernel lacks stay off.
 pub fn delegate(hierarchy: &Path) {
-    for controller in ["+memory", "+cpu", "+pids", "+io"] {
-        let _ = write_existing(&hierarchy.join("cgroup.subtree_control"), controller);
+    let file = hierarchy.join("cgroup.subtree_control");
+    // Every change waits for all CPUs: one for all four, unless one of them is missing.
+    if write_existing(&file, &CONTROLLERS.join(" ")).is_err() {
+        for controller in CONTROLLERS {
+            let _ = write_existing(&file, controller);
+        }
     }
 }
 

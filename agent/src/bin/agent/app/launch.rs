@@ -1,10 +1,9 @@
 //! What the processes of an app do between fork and exec.
 
 use std::convert::Infallible;
-use std::os::fd::OwnedFd;
 
 use nix::libc;
-use nix::sched::{CloneFlags, setns, unshare};
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
 use nix::sys::stat::{Mode, fstat, makedev, umask};
 use nix::sys::wait::waitpid;
@@ -24,12 +23,7 @@ nix::ioctl_write_int_bad!(take_terminal, libc::TIOCSCTTY);
 /// Becomes an app's main process.
 pub fn main_process(plan: &AppPlan, cgroup: &Cgroup, ends: &AppEnds) -> Result<Infallible, LaunchError> {
     start_session(ends, plan.root.terminal.is_some())?;
-    enter_cgroup(cgroup)?;
-    unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWCGROUP).map_err(LaunchError::set("namespaces"))?;
-    // Modes of devices and directories are meant as they are written.
-    let inherited = umask(Mode::empty());
-    root::enter(&plan.rootfs, &root::steps(&plan.root), plan.read_only)?;
-    umask(inherited);
+    enter(plan, cgroup)?;
     let user = credentials(&plan.process)?;
     give(ends, &user);
     if let Some(exec) = &plan.pre_start {
@@ -38,18 +32,27 @@ pub fn main_process(plan: &AppPlan, cgroup: &Cgroup, ends: &AppEnds) -> Result<I
     execute(&plan.process, &plan.process.exec, &user, &user)
 }
 
-/// Becomes a handler of an app whose namespaces are kept open.
+/// Becomes the handler after an app. The app's mounts have gone with it; the handler gets the same ones anew.
 pub fn post_stop(
-    plan: &ProcessPlan,
+    plan: &AppPlan,
     exec: &[String],
     cgroup: &Cgroup,
-    mounts: &OwnedFd,
     ends: &AppEnds,
 ) -> Result<Infallible, LaunchError> {
     start_session(ends, false)?;
-    enter_cgroup(cgroup)?;
-    setns(mounts, CloneFlags::CLONE_NEWNS).map_err(LaunchError::set("namespaces"))?;
-    execute(plan, exec, &Credentials::root(), &credentials(plan)?)
+    enter(plan, cgroup)?;
+    execute(&plan.process, exec, &Credentials::root(), &credentials(&plan.process)?)
+}
+
+/// Enters the app's cgroup and root file system.
+fn enter(plan: &AppPlan, cgroup: &Cgroup) -> Result<(), LaunchError> {
+    cgroup.enter().map_err(|source| LaunchError::Set { what: "cgroup", source })?;
+    unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWCGROUP).map_err(LaunchError::set("namespaces"))?;
+    // Modes of devices and directories are meant as they are written.
+    let inherited = umask(Mode::empty());
+    root::enter(&plan.rootfs, &root::steps(&plan.root), plan.read_only)?;
+    umask(inherited);
+    Ok(())
 }
 
 /// Runs the handler before the app and waits for it.
@@ -86,10 +89,6 @@ fn start_session(ends: &AppEnds, terminal: bool) -> Result<(), LaunchError> {
     // SAFETY: the default disposition runs no code of ours.
     unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }.map_err(LaunchError::set("signals"))?;
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None).map_err(LaunchError::set("signals"))
-}
-
-fn enter_cgroup(cgroup: &Cgroup) -> Result<(), LaunchError> {
-    cgroup.enter().map_err(|source| LaunchError::Set { what: "cgroup", source })
 }
 
 fn credentials(plan: &ProcessPlan) -> Result<Credentials, LaunchError> {

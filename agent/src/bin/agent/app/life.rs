@@ -8,9 +8,8 @@
 //!               (its report says why)                                    killed)       the host)
 //! ```
 
-use std::fs::File;
 use std::io;
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::RawFd;
 use std::path::Path;
 
 use agent::protocol::WindowSize;
@@ -27,7 +26,7 @@ use super::process::{Report, spawn};
 use crate::host::Dial;
 use crate::layout::CGROUP;
 use crate::root::Terminal;
-use crate::stream::{StreamError, Streams};
+use crate::stream::{AppEnds, StreamError, Streams};
 
 /// Why an app cannot be started at all.
 #[derive(Debug, thiserror::Error)]
@@ -77,7 +76,7 @@ pub enum Event {
 #[derive(Debug)]
 enum State {
     Launching { main: Pid, report: Report },
-    Running { main: Pid, mounts: Option<OwnedFd> },
+    Running { main: Pid },
     PostStop { handler: Pid, report: Report, status: i32 },
     Sweeping { status: i32 },
     Delivering { status: i32 },
@@ -159,8 +158,7 @@ impl App {
             && report.line().is_none()
         {
             let main = *main;
-            let mounts = self.plan.post_stop.as_ref().and_then(|_| mount_namespace(main).ok());
-            self.state = State::Running { main, mounts };
+            self.state = State::Running { main };
             self.events.push(Event::Started(main));
         }
         self.sweep();
@@ -171,17 +169,13 @@ impl App {
         match &mut self.state {
             State::Launching { main, report } if *main == process => {
                 report.advance();
-                match report.line() {
-                    Some(line) => self.events.push(Event::Told(line)),
-                    // It ended before the agent saw it run.
-                    None => self.events.push(Event::Started(process)),
-                }
-                self.ended(status, None);
+                let line = report.line();
+                let ran = line.is_none();
+                // Without a line it has run, and ended before the agent saw that.
+                self.events.push(line.map_or(Event::Started(process), Event::Told));
+                self.ended(status, ran);
             }
-            State::Running { main, mounts } if *main == process => {
-                let mounts = mounts.take();
-                self.ended(status, mounts);
-            }
+            State::Running { main } if *main == process => self.ended(status, true),
             State::PostStop { handler, report, status: of_app } if *handler == process => {
                 report.advance();
                 let status_of_app = *of_app;
@@ -199,7 +193,7 @@ impl App {
         self.sweep();
     }
 
-    fn ended(&mut self, status: i32, mounts: Option<OwnedFd>) {
+    fn ended(&mut self, status: i32, ran: bool) {
         self.kill();
         let killed = self.cgroup.memory_kills();
         if killed > 0 {
@@ -207,25 +201,24 @@ impl App {
             self.events.push(Event::Told(line));
         }
         self.events.push(Event::Ended(status));
-        self.state = match (&self.plan.post_stop, mounts, self.streams.app_ends()) {
-            (Some(exec), Some(mounts), Some(ends)) => {
-                let handler = spawn(|| {
-                    match launch::post_stop(&self.plan.process, exec, &self.cgroup, &mounts, ends) {
-                        Ok(never) => match never {},
-                        Err(error) => error.failure(),
-                    }
-                });
-                match handler {
-                    Ok((handler, report)) => State::PostStop { handler, report, status },
-                    Err(error) => {
-                        let line = format!("Warning: cannot run the post-stop handler: {error}");
-                        self.events.push(Event::Told(line));
-                        State::Sweeping { status }
-                    }
+        self.state = match self.plan.post_stop.as_ref().zip(self.streams.app_ends()) {
+            Some((exec, ends)) if ran => match self.start_post_stop(exec, ends) {
+                Ok((handler, report)) => State::PostStop { handler, report, status },
+                Err(error) => {
+                    let line = format!("Warning: cannot run the post-stop handler: {error}");
+                    self.events.push(Event::Told(line));
+                    State::Sweeping { status }
                 }
-            }
+            },
             _ => State::Sweeping { status },
         };
+    }
+
+    fn start_post_stop(&self, exec: &[String], ends: &AppEnds) -> io::Result<(Pid, Report)> {
+        spawn(|| match launch::post_stop(&self.plan, exec, &self.cgroup, ends) {
+            Ok(never) => match never {},
+            Err(error) => error.failure(),
+        })
     }
 
     /// Moves on when the app's processes are gone, and then its output.
@@ -256,7 +249,7 @@ impl App {
     /// Sends a signal to the main process.
     pub fn signal(&self, signal: i32) {
         let main = match &self.state {
-            State::Launching { main, .. } | State::Running { main, .. } => *main,
+            State::Launching { main, .. } | State::Running { main } => *main,
             _ => return,
         };
         if let Ok(signal) = Signal::try_from(signal) {
@@ -275,10 +268,6 @@ impl App {
     pub fn resize(&self, size: WindowSize) -> io::Result<()> {
         self.streams.terminal().map_or(Ok(()), |terminal| terminal.resize(size))
     }
-}
-
-fn mount_namespace(process: Pid) -> io::Result<OwnedFd> {
-    Ok(File::open(format!("/proc/{process}/ns/mnt"))?.into())
 }
 
 /// The status of a process that ended, as shells count: 128+N for death by signal N.

@@ -65,7 +65,8 @@ pub fn make_root(at: &Path) -> Result<(), BootError> {
     mount_on("proc", &inside("/proc"), PLAIN, None)?;
     mount_on("devtmpfs", &inside("/dev"), MsFlags::MS_NOSUID, Some("mode=755"))?;
     mount_on("tmpfs", &inside(SHM), PLAIN, Some("mode=1777"))?;
-    mount_on("cgroup2", &inside(CGROUP), PLAIN, None)?;
+    // Moving processes into groups happens at every start of an app; without the option it waits for all CPUs.
+    mount_on("cgroup2", &inside(CGROUP), PLAIN, Some("favordynmods"))?;
     delegate(&inside(CGROUP));
     hidden(&inside)
 }

@@ -80,10 +80,7 @@ impl Root {
                 continue;
             }
             let here = below.last().unwrap_or(&self.directory).as_fd();
-            let found = match look(here, &name) {
-                Err(Errno::ENOENT) => make(here, &name, missing, todo.0.is_empty())?,
-                other => other?,
-            };
+            let found = find_or_make(here, &name, missing, todo.0.is_empty())?;
             if SFlag::from_bits_truncate(fstat(&found)?.st_mode) & SFlag::S_IFMT != SFlag::S_IFLNK {
                 below.push(found);
                 continue;
@@ -129,18 +126,34 @@ fn look(directory: BorrowedFd<'_>, name: &OsStr) -> nix::Result<OwnedFd> {
     openat(directory, name, OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())
 }
 
-fn make(directory: BorrowedFd<'_>, name: &OsStr, missing: Missing, last: bool) -> nix::Result<OwnedFd> {
+/// Directories are made without looking first: every look at something missing is a question to the host.
+fn find_or_make(
+    directory: BorrowedFd<'_>,
+    name: &OsStr,
+    missing: Missing,
+    last: bool,
+) -> nix::Result<OwnedFd> {
     let mode = match missing {
-        Missing::Fail => return Err(Errno::ENOENT),
-        Missing::File if last => {
-            let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-            return openat(directory, name, flags, Mode::from_bits_truncate(0o644));
-        }
+        Missing::Fail => return look(directory, name),
+        Missing::File if last => return find_or_make_file(directory, name),
         Missing::Directory(mode) if last => mode,
         Missing::File | Missing::Directory(_) => PARENT_MODE,
     };
-    mkdirat(directory, name, Mode::from_bits_truncate(mode))?;
-    look(directory, name)
+    match mkdirat(directory, name, Mode::from_bits_truncate(mode)) {
+        // On a read-only file system what is not there cannot be made, and looking says which it is.
+        Ok(()) | Err(Errno::EEXIST | Errno::EROFS) => look(directory, name),
+        Err(error) => Err(error),
+    }
+}
+
+fn find_or_make_file(directory: BorrowedFd<'_>, name: &OsStr) -> nix::Result<OwnedFd> {
+    match look(directory, name) {
+        Err(Errno::ENOENT) => {
+            let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+            openat(directory, name, flags, Mode::from_bits_truncate(0o644))
+        }
+        other => other,
+    }
 }
 
 /// A path by which system calls that take no descriptor reach what one names.
