@@ -6,14 +6,17 @@
 pub mod archive;
 pub mod assemble;
 pub mod cli;
+pub mod convert;
 pub mod display;
 pub mod dns;
 pub mod fetch;
+pub mod http;
 pub mod insecure;
 pub mod launch;
 pub mod log;
 pub mod net;
 pub mod pod;
+pub mod registry;
 pub mod stage1;
 pub mod store;
 pub mod tree;

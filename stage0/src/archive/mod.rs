@@ -11,7 +11,7 @@ pub mod tar;
 pub use compression::{Compression, Decoder};
 pub use extract::{ExtractError, Extractor, Whiteouts};
 pub use limits::Limits;
-pub use tar::{Entry, Kind, TarError, TarReader};
+pub use tar::{Entry, Kind, TarError, TarReader, TarWriter};
 
 #[cfg(test)]
 pub(crate) mod forge;

@@ -3,7 +3,7 @@
 use rustix::fs::{self, AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::AsRawFd;
 use std::path::Path;
 
@@ -23,6 +23,15 @@ impl Aside {
     /// The file, to write to and read from.
     pub fn file(&mut self) -> &mut File {
         &mut self.file
+    }
+
+    /// As [`publish`](Self::publish), but the new content wins.
+    pub fn replace(self, path: &Path) -> io::Result<()> {
+        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+        let beside = path.with_file_name(format!(".{}.{}", name.to_string_lossy(), uuid::Uuid::new_v4()));
+        self.publish(&beside)?;
+        std::fs::rename(&beside, path)?;
+        path.parent().map_or(Ok(()), sync_dir)
     }
 
     /// Puts the content on disk and gives it the name `path`. A file that is already there wins: names in the store
@@ -46,26 +55,10 @@ pub fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
-/// Writes a small file that appears under its name complete or not at all, replacing an older one.
-pub fn write_file(path: &Path, content: &[u8]) -> io::Result<()> {
-    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
-        return Err(io::ErrorKind::InvalidInput.into());
-    };
-    let mut aside = dir.to_path_buf();
-    aside.push(format!(".{}.{}", name.to_string_lossy(), uuid::Uuid::new_v4()));
-    let result = File::create_new(&aside)
-        .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()))
-        .and_then(|()| std::fs::rename(&aside, path));
-    if result.is_err() {
-        // The error to report is the first one.
-        let _ = std::fs::remove_file(&aside);
-    }
-    result.and_then(|()| sync_dir(dir))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
 
     #[test]
     fn nothing_is_visible_before_the_end() {
@@ -80,13 +73,15 @@ mod tests {
     }
 
     #[test]
-    fn small_files_replace() {
+    fn a_file_can_be_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("f");
-        write_file(&path, b"1").unwrap();
-        write_file(&path, b"2").unwrap();
+        for content in ["1", "2"] {
+            let mut aside = Aside::new(dir.path()).unwrap();
+            aside.file().write_all(content.as_bytes()).unwrap();
+            aside.replace(&path).unwrap();
+        }
         assert_eq!(std::fs::read(&path).unwrap(), b"2");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
-        assert!(write_file(&dir.path().join("no/such"), b"").is_err());
     }
 }

@@ -9,7 +9,7 @@ mod key;
 mod lock;
 mod lookup;
 
-pub use aside::{Aside, sync_dir, write_file};
+pub use aside::{Aside, sync_dir};
 pub use dirs::Dirs;
 pub use group::rkt_group;
 pub use import::{ImportError, Imported};
@@ -128,6 +128,11 @@ impl Store {
     /// was not there.
     pub fn remove(&self, key: &Key) -> Result<bool, StoreError> {
         let _lock = self.removal_lock()?;
+        self.remove_locked(key)
+    }
+
+    /// As [`remove`](Self::remove) for a caller who holds the removal lock.
+    pub fn remove_locked(&self, key: &Key) -> Result<bool, StoreError> {
         let known = self.index().remove_image(key)?;
         let layers = self.index().remove_unused_layers()?;
         // The index first: files without an entry are swept later, an entry without files would be an error.

@@ -10,7 +10,7 @@ use super::stack::{Found, Stack};
 use super::{RenderError, open_root};
 use crate::archive::extract::{Extracted, OPAQUE_XATTR};
 use crate::archive::name::RelPath;
-use crate::archive::tar::{Entry, Kind, Segment};
+use crate::archive::tar::{Entry, Kind};
 use crate::archive::{ExtractError, Extractor, Limits, Whiteouts};
 use crate::store::{LayerInfo, Store};
 use rustix::fs::{FileType, Stat};
@@ -149,7 +149,12 @@ impl Composer<'_> {
                 let found = Found { path: path.clone(), stat: *stat, layer: self.stack.layer(*layer) };
                 write_found(&mut self.top, path, &found)
             }
-            _ => Ok(self.top.write(path, &directory(), None, &mut std::io::empty())?),
+            _ => Ok(self.top.write(
+                path,
+                &Entry::new(b"", Kind::Directory, 0o755),
+                None,
+                &mut std::io::empty(),
+            )?),
         }
     }
 }
@@ -158,26 +163,6 @@ fn is_dir(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::Directory
 }
 
-fn bare(kind: Kind, mode: u32, link: &str) -> Entry {
-    Entry {
-        name: Vec::new(),
-        kind,
-        mode,
-        uid: 0,
-        gid: 0,
-        mtime: (0, 0),
-        size: 0,
-        link: link.as_bytes().to_vec(),
-        xattrs: Vec::new(),
-        device: (0, 0),
-        segments: Vec::<Segment>::new(),
-    }
-}
-
-fn directory() -> Entry {
-    bare(Kind::Directory, 0o755, "")
-}
-
 fn symlink(target: &str) -> Entry {
-    bare(Kind::Symlink, 0o777, target)
+    Entry::new(b"", Kind::Symlink, 0o777).linked(target.as_bytes())
 }

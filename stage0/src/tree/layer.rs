@@ -108,7 +108,7 @@ fn extract(
     mut extractor: Extractor,
     limits: Limits,
 ) -> Result<Extracted, RenderError> {
-    let mut reader = TarReader::new(input, limits.entries);
+    let mut reader = TarReader::new(input, limits.entries).open_ended();
     while let Some(entry) = reader.next_entry()? {
         let path = RelPath::parse(&entry.name)?;
         let link = match entry.kind {

@@ -1,19 +1,25 @@
 //! The tree store: images rendered once as directories, the lower layers of all pods that run them.
 
+mod collect;
 mod compose;
 mod copy;
 mod deps;
+mod export;
 pub mod hash;
 pub mod layer;
 mod render;
 mod stack;
+mod verify;
 mod whitelist;
 
+pub use collect::Used;
+pub use export::ExportError;
 pub use stack::{Found, Stack};
+pub use verify::Verdict;
 
 use crate::archive::beneath::{self, Beneath, BeneathError};
 use crate::archive::name::{NameError, RelPath};
-use crate::archive::{ExtractError, TarError};
+use crate::archive::{Entry, ExtractError, Kind, TarError};
 use crate::store::{Key, Store, StoreError};
 use std::ffi::OsStr;
 use std::fs::File;
@@ -98,7 +104,7 @@ pub enum RenderError {
 /// Says through an `io::Error` that an archive is longer than allowed.
 #[derive(Debug, thiserror::Error)]
 #[error("Archive is larger than allowed (raise RKT_IMAGE_MAX_SIZE to allow it)")]
-struct TooBig;
+pub(crate) struct TooBig;
 
 impl RenderError {
     /// For `map_err` on I/O results.
@@ -160,6 +166,18 @@ impl Tree {
         let path = self.dir.join(IMAGE);
         let text = std::fs::read_to_string(&path).map_err(RenderError::io("read", &path))?;
         text.trim().parse().map_err(|e| RenderError::io("read", &path)(io::Error::other(e)))
+    }
+}
+
+/// The target of a hard link in an ACI, below rootfs; `None` for entries of other kinds.
+fn link_target(entry: &Entry) -> Result<Option<RelPath>, RenderError> {
+    if entry.kind != Kind::Hardlink {
+        return Ok(None);
+    }
+    let target = RelPath::parse(&entry.link)?;
+    match target.strip(ROOTFS.as_bytes()) {
+        Some(below) => Ok(Some(below)),
+        None => Err(RenderError::LinkOutside(target.to_string())),
     }
 }
 

@@ -129,17 +129,7 @@ impl Store {
             if !part.keeps(&path, entry.kind == Kind::Directory) {
                 continue;
             }
-            let link = match entry.kind {
-                Kind::Hardlink => {
-                    let target = RelPath::parse(&entry.link)?;
-                    Some(
-                        target
-                            .strip(ROOTFS.as_bytes())
-                            .ok_or_else(|| RenderError::LinkOutside(target.to_string()))?,
-                    )
-                }
-                _ => None,
-            };
+            let link = super::link_target(&entry)?;
             to.write(&path, &entry, link.as_ref(), &mut reader)?;
         }
         io::copy(&mut input, &mut io::sink()).map_err(RenderError::Read)?;

@@ -7,9 +7,11 @@ mod header;
 mod pax;
 mod reader;
 mod sparse;
+mod writer;
 
 pub use reader::TarReader;
 pub use sparse::Segment;
+pub use writer::TarWriter;
 
 /// Block size of tar (POSIX.1-2017, pax, "ustar Interchange Format").
 pub const BLOCK: usize = 512;

@@ -23,17 +23,21 @@ pub struct TarReader<R> {
     entries: u64,
     max_entries: u64,
     done: bool,
+    /// Whether the stream may just end where an entry's content does.
+    open_end: bool,
 }
 
 impl<R: Read> TarReader<R> {
     /// Reads the archive in `input`, refusing more than `max_entries` entries.
     pub fn new(input: R, max_entries: u64) -> Self {
-        TarReader { input, at: 0, left: 0, padding: 0, entries: 0, max_entries, done: false }
+        TarReader { input, at: 0, left: 0, padding: 0, entries: 0, max_entries, done: false, open_end: false }
     }
 
-    /// The stream below, e.g. to read what follows the archive's end.
-    pub fn into_inner(self) -> R {
-        self.input
+    /// Takes an archive without its end marker, and without the padding of its last entry, for complete: some tools
+    /// write layers so. Only for streams whose digest says that they are complete.
+    pub fn open_ended(mut self) -> Self {
+        self.open_end = true;
+        self
     }
 
     /// The next entry, or `None` after the end marker.
@@ -72,10 +76,19 @@ impl<R: Read> TarReader<R> {
         let skipped = io::copy(&mut self.input.by_ref().take(rest), &mut io::sink())?;
         self.at += skipped;
         if skipped != rest {
-            return Err(TarError::Truncated(self.at));
+            return if self.open_end && skipped >= self.left {
+                Ok(false)
+            } else {
+                Err(TarError::Truncated(self.at))
+            };
         }
         (self.left, self.padding) = (0, 0);
-        self.fill(block)?;
+        let got = self.input.by_ref().take(1).read(&mut block[..1])?;
+        if got == 0 {
+            return if self.open_end { Ok(false) } else { Err(TarError::Truncated(self.at)) };
+        }
+        self.at += 1;
+        self.fill(&mut block[1..])?;
         Ok(block.iter().any(|b| *b != 0))
     }
 

@@ -122,6 +122,19 @@ fn truncation_is_noticed_everywhere() {
 }
 
 #[test]
+fn an_open_end_is_accepted_where_asked_for() {
+    let whole = Forge::new().file("a", &[7; 700]).finish();
+    for (end, complete) in
+        [(512 + 700, true), (512 + 1024, true), (512 + 699, false), (512 + 1024 + 1, false)]
+    {
+        let mut reader = TarReader::new(&whole[..end], 10).open_ended();
+        reader.next_entry().unwrap().unwrap();
+        assert_eq!(reader.next_entry().is_ok(), complete, "{end}");
+    }
+    assert!(TarReader::new(&b""[..], 10).open_ended().next_entry().unwrap().is_none());
+}
+
+#[test]
 fn damage_and_lies_are_refused() {
     let mut bad_sum = Forge::new().file("a", b"").finish();
     bad_sum[0] ^= 1;

@@ -1,0 +1,140 @@
+//! Real servers and tools on this machine, for tests that fetch as users do.
+
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+pub mod layout;
+pub mod registry;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// Runs a tool and returns its standard output; fails naming the Debian package it belongs to.
+pub fn tool(program: &str, package: &str, args: &[&str]) -> String {
+    let output = match Command::new(program).args(args).output() {
+        Ok(output) => output,
+        Err(error) => panic!("Cannot run {program}: {error}: install the Debian package {package}"),
+    };
+    assert!(output.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// rkt with a data directory of its own.
+pub struct Rkt {
+    pub dir: tempfile::TempDir,
+    options: String,
+}
+
+/// What a command of rkt's did.
+#[derive(Debug)]
+pub struct Done {
+    pub status: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+impl Done {
+    pub fn of(output: Output) -> Self {
+        Done {
+            status: output.status.code(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// The output of a command that must have succeeded.
+    pub fn ok(self) -> String {
+        assert_eq!(self.status, Some(0), "{self:?}");
+        self.out
+    }
+
+    /// The messages of a command that must have failed as rkt's commands fail.
+    pub fn failed(self) -> String {
+        assert_eq!(self.status, Some(254), "{self:?}");
+        self.err
+    }
+}
+
+impl Rkt {
+    /// A fresh one that checks no signatures and speaks plain http.
+    pub fn new() -> Self {
+        Self::with_options("image,http")
+    }
+
+    pub fn with_options(options: &str) -> Self {
+        Rkt { dir: tempfile::tempdir().unwrap(), options: options.to_owned() }
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    pub fn config(&self) -> PathBuf {
+        self.dir.path().join("config")
+    }
+
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rkt"));
+        let config = self.config();
+        command
+            .arg(format!("--dir={}", self.data().display()))
+            .arg(format!("--insecure-options={}", self.options))
+            .arg(format!("--system-config={}", self.dir.path().join("system").display()))
+            .arg(format!("--local-config={}", config.display()))
+            .args(args)
+            .env("HOME", self.dir.path())
+            .env_remove("DOCKER_CONFIG");
+        command
+    }
+
+    pub fn run(&self, args: &[&str]) -> Done {
+        Done::of(self.command(args).output().unwrap())
+    }
+
+    /// Fetches an image and returns its whole key.
+    pub fn fetch(&self, image: &str) -> String {
+        self.run(&["fetch", "--full", image]).ok().trim().to_owned()
+    }
+
+    /// The merged files of an image, as `path` or `path=content`.
+    pub fn show(&self, image: &str) -> Vec<String> {
+        let to = self.dir.path().join("rendered");
+        self.run(&["image", "render", "--overwrite", "--rootfs-only", image, to.to_str().unwrap()]).ok();
+        let mut out = Vec::new();
+        list(&to, &to, &mut out);
+        out.sort();
+        out
+    }
+
+    /// Names of files below a directory of the store, without locks and the index.
+    pub fn stored(&self) -> Vec<PathBuf> {
+        let mut out = Vec::new();
+        walk(&self.data().join("cas"), &mut |path| {
+            let text = path.to_string_lossy();
+            if !text.contains("locks/") && !text.contains("/db/") && path.is_file() {
+                out.push(path.to_path_buf());
+            }
+        });
+        out
+    }
+}
+
+fn walk(dir: &Path, visit: &mut impl FnMut(&Path)) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let entry = entry.unwrap();
+        visit(&entry.path());
+        if entry.file_type().unwrap().is_dir() {
+            walk(&entry.path(), visit);
+        }
+    }
+}
+
+fn list(root: &Path, dir: &Path, out: &mut Vec<String>) {
+    walk(dir, &mut |path| {
+        let name = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
+        // The links every converted image gets are tested apart.
+        if !name.starts_with("dev") {
+            let content = std::fs::read_to_string(path).ok().filter(|_| path.is_file());
+            out.push(content.map(|c| format!("{name}={c}")).unwrap_or(name));
+        }
+    });
+}
