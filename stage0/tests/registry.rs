@@ -1,5 +1,7 @@
 //! Images from a real registry, made by real tools.
 
+#![allow(clippy::unwrap_used)] // A test that cannot go on says where.
+
 mod loopback;
 
 use loopback::Rkt;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::grammar::Grammar;
+use super::output::print_line;
 use super::{Verb, parse};
 use crate::fetch::{Fetcher, PullPolicy};
 use crate::store::Store;
@@ -65,7 +66,7 @@ fn run(words: &[String]) -> anyhow::Result<u8> {
         let matches = image_command().no_binary_name(true).try_get_matches_from(&piece.flags)?;
         let image = <ImageFlags as clap::FromArgMatches>::from_arg_matches(&matches)?;
         let key = fetcher.fetch(&piece.image, image.signature.as_deref())?;
-        println!("{}", if flags.full { key.as_str() } else { key.short(SHORT) });
+        print_line(if flags.full { key.as_str() } else { key.short(SHORT) });
     }
     Ok(0)
 }

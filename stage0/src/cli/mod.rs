@@ -9,9 +9,11 @@ pub mod grammar;
 mod cat_manifest;
 mod collect;
 mod dispatch;
+mod fetch;
 mod flags;
 mod gc;
 mod help;
+mod image;
 mod images;
 mod list;
 mod output;
@@ -41,8 +43,10 @@ pub const FAILURE: u8 = 254;
 /// Every command, in the order in which help shows them.
 pub const COMMANDS: &[Entry] = &[
     One(&cat_manifest::VERB),
+    One(&fetch::VERB),
     One(&gc::VERB),
     One(&help::VERB),
+    image::GROUP,
     One(&list::VERB),
     One(&prepare::VERB),
     One(&rm::VERB),

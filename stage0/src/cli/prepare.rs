@@ -73,7 +73,7 @@ impl Wish<'_> {
         made: impl FnOnce(&LockedPod) -> anyhow::Result<()>,
     ) -> anyhow::Result<LockedPod> {
         let data_dir = global.data_dir()?;
-        let images = Images { store, global };
+        let images = Images::new(store, global, self.flags.policy());
         let lock = store.prepare_lock()?;
         let stage1 = stage1::find(&images, &self.flags.stage1.choice()?)?;
         let plan = match &self.flags.pod_manifest {
@@ -107,7 +107,7 @@ impl Wish<'_> {
     fn assemble(&self, images: &Images<'_>) -> anyhow::Result<Plan> {
         let mut found = Vec::new();
         for request in self.images {
-            let key = images.find(&request.image)?;
+            let key = images.find(&request.image, request.overrides.signature.as_deref())?;
             let manifest = images.store.manifest(&key)?;
             found.push((request, key, manifest));
         }

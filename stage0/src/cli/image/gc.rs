@@ -1,5 +1,6 @@
 //! `rkt image gc`.
 
+use crate::cli::output::error_line;
 use crate::cli::{Verb, parse};
 use crate::display::GoDuration;
 use crate::pod::{Place, Pods, State};
@@ -30,7 +31,7 @@ fn run(words: &[String]) -> anyhow::Result<u8> {
     let _lock = store.removal_lock()?;
     let used = used(&store, &Pods::new(&data))?;
     for id in store.remove_unused_trees(&used)? {
-        eprintln!("gc: removed treestore {id:?}");
+        error_line(format_args!("gc: removed treestore {id:?}"));
     }
     let grace = parsed.own.grace_period;
     let length = i64::try_from(grace.length.as_nanos()).unwrap_or(i64::MAX);
@@ -39,7 +40,7 @@ fn run(words: &[String]) -> anyhow::Result<u8> {
     for image in images.iter().filter(|image| image.last_used <= oldest && !used.images.contains(&image.key))
     {
         store.remove_locked(&image.key)?;
-        eprintln!("gc: removed image {:?}", image.key.as_str());
+        error_line(format_args!("gc: removed image {:?}", image.key.as_str()));
     }
     store.sweep()?;
     Ok(0)

@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use indicatif::BinaryBytes;
 use serde::Serialize;
 
+use crate::cli::output::{print, print_line};
 use crate::cli::{Verb, parse};
 use crate::display::{Format, Table, full_time, short_time, to_json, to_pretty_json};
 use crate::store::{ImageInfo, Store};
@@ -99,9 +100,9 @@ fn run(words: &[String]) -> anyhow::Result<u8> {
     let mut images = Store::open(&parsed.global.data_dir()?)?.index().images()?;
     sort(&mut images, &flags);
     match flags.format {
-        Format::Text => print!("{}", table(&images, &flags)),
-        Format::Json => println!("{}", to_json(&records(&images))?),
-        Format::PrettyJson => println!("{}", to_pretty_json(&records(&images))?),
+        Format::Text => print(table(&images, &flags)),
+        Format::Json => print_line(to_json(&records(&images))?),
+        Format::PrettyJson => print_line(to_pretty_json(&records(&images))?),
     }
     Ok(0)
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::find;
+use crate::cli::output::{error_line, print_line};
 use crate::cli::{FAILURE, Verb, parse};
 use crate::log;
 use crate::store::Store;
@@ -39,7 +40,7 @@ fn run(words: &[String]) -> anyhow::Result<u8> {
         match store.remove(key) {
             Ok(true) => {
                 removed += 1;
-                println!("successfully removed aci for image: \"{key}\"");
+                print_line(format_args!("successfully removed aci for image: \"{key}\""));
             }
             // Another process was faster.
             Ok(false) => {}
@@ -50,7 +51,7 @@ fn run(words: &[String]) -> anyhow::Result<u8> {
         }
     }
     if removed > 0 {
-        eprintln!("rm: {removed} image(s) successfully removed");
+        error_line(format_args!("rm: {removed} image(s) successfully removed"));
     }
     Ok(if failed { FAILURE } else { 0 })
 }

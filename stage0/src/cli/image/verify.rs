@@ -1,6 +1,7 @@
 //! `rkt image verify`.
 
 use super::find;
+use crate::cli::output::{error_line, print_line};
 use crate::cli::{Verb, parse};
 use crate::store::Store;
 use crate::tree::Verdict;
@@ -30,13 +31,17 @@ fn run(words: &[String]) -> anyhow::Result<u8> {
         let _lock = store.prepare_lock()?;
         let verdict = store.verify(&key, |changed| {
             let changed = changed.join(", ");
-            eprintln!(
+            error_line(format_args!(
                 "image: tree cache verification failed for image {image}: {changed} changed;  rebuilding..."
-            );
+            ));
         })?;
         match verdict {
-            Verdict::NotRendered => println!("image {image:?} not rendered; no verification needed"),
-            Verdict::Intact => println!("successfully verified checksum for image: {image:?} (\"{key}\")"),
+            Verdict::NotRendered => {
+                print_line(format_args!("image {image:?} not rendered; no verification needed"))
+            }
+            Verdict::Intact => {
+                print_line(format_args!("successfully verified checksum for image: {image:?} (\"{key}\")"))
+            }
             Verdict::Rebuilt(_) => {}
         }
     }
