@@ -12,6 +12,7 @@
 
 mod config;
 mod device;
+mod freshness;
 mod memory;
 mod nameless;
 mod pool;
