@@ -3,6 +3,10 @@ use std::{
     os::unix::fs::{MetadataExt, PermissionsExt},
 };
 
+use proptest::{
+    prelude::*,
+    test_runner::{Config, TestRunner},
+};
 use tempfile::TempDir;
 use virtiofsd::fuse::*;
 use vm_memory::{ByteValued, Bytes, GuestAddress};
@@ -489,4 +493,54 @@ fn a_directory_with_a_nameless_file_can_be_removed() {
     guest.request(Opcode::Mkdir, ROOT, &bytes(&[mkdir.as_slice(), b"full\0"]), 256).unwrap();
     fs::write(directory.path().join("full/file"), "x").unwrap();
     assert_eq!(guest.request(Opcode::Rmdir, ROOT, b"full\0", 0), Err(libc::ENOTEMPTY));
+}
+
+/// One request of a guest that knows what requests look like.
+fn any_request() -> impl Strategy<Value = (u32, u64, Vec<u8>, usize)> {
+    let word = prop_oneof![
+        4 => 0..6_u64,
+        1 => prop_oneof![Just(4096), Just(1 << 63), Just(u64::MAX), Just(i64::MAX as u64)],
+        1 => Just(u64::from(u32::from_le_bytes(*b"ab\0c"))),
+        1 => any::<u32>().prop_map(u64::from),
+    ];
+    let words = prop::collection::vec(word, 0..10);
+    let name = prop_oneof!["[ab]{1,2}", "\\.\\./[a-c]", "/[a-c]", "user\\.[ab]"];
+    let names = prop::collection::vec(name, 0..3);
+    let body = (words, names).prop_map(|(words, names)| {
+        let words = words.iter().flat_map(|word| word.to_le_bytes());
+        words.chain(names.iter().flat_map(|name| [name.as_bytes(), b"\0"].concat())).collect()
+    });
+    let room = prop_oneof![Just(0_usize), 1..40_usize, Just(128), Just(4096)];
+    (0..60_u32, 0..5_u64, body, room)
+}
+
+/// Whatever a guest asks, the server lives, answers in form, and stays in its directory.
+#[test]
+fn any_requests_are_survived() {
+    let outside = TempDir::new().unwrap();
+    let directory = outside.path().join("share");
+    fs::create_dir(&directory).unwrap();
+    let mut guest = Guest::new(&share(&directory));
+    let strategy = prop::collection::vec(any_request(), 1..30);
+    let mut runner = TestRunner::new(Config { cases: 60, failure_persistence: None, ..Config::default() });
+    let guest = std::cell::RefCell::new(&mut guest);
+    let outcome = runner.run(&strategy, |requests| {
+        let mut guest = guest.borrow_mut();
+        guest.init();
+        guest.create(ROOT, "a", 0o644, libc::O_RDWR).ok();
+        for (opcode, nodeid, body, room) in requests {
+            let len = (IN_HEADER_LEN + body.len()) as u32;
+            let header = InHeader { len, opcode, unique: 77, nodeid, ..InHeader::default() };
+            let answer = guest.send(&bytes(&[header.as_slice(), &body]), &[room]);
+            if answer.len() >= OUT_HEADER_LEN {
+                let out: OutHeader = object(&answer);
+                prop_assert_eq!((out.unique, out.len as usize), (77, answer.len()));
+            } else {
+                prop_assert!(answer.is_empty());
+            }
+        }
+        prop_assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 1);
+        Ok(())
+    });
+    outcome.unwrap();
 }
