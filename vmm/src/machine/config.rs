@@ -13,7 +13,7 @@ pub struct MachineConfig {
     pub command_line: Vec<String>,
     /// Number of vCPUs, 1 to 254 and at most what KVM supports.
     pub cpus: u32,
-    /// Guest RAM in bytes; rounded up to whole MiB.
+    /// Guest RAM in bytes, 16 MiB to 256 GiB; rounded up to 2 MiB.
     pub memory: u64,
     /// Serial console on stderr with all of the kernel's messages.
     pub debug: bool,

@@ -10,7 +10,9 @@ mod tests;
 use std::{
     io,
     os::fd::AsFd,
+    panic::resume_unwind,
     sync::{Arc, Mutex},
+    thread,
 };
 
 use kvm_ioctls::Kvm;
@@ -63,7 +65,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Opens KVM, maps guest RAM, and loads kernel and initramfs.
+    /// Opens KVM, maps guest RAM, and loads kernel and initramfs while KVM makes the machine.
     pub fn new(config: MachineConfig, event_loop: EventLoopHandle) -> Result<Self, MachineError> {
         let kvm = Host::default().open()?;
         Machine::with_kvm(&kvm, config, event_loop)
@@ -75,9 +77,12 @@ impl Machine {
         }
         Vm::check_cpus(kvm, config.cpus)?;
         let memory = memory::allocate(config.memory)?;
-        let image = boot::load(&memory, &config.kernel, config.initramfs.as_deref())?;
-        let vm = Vm::new(kvm, &memory)?;
-        let ready = make_vcpus(kvm, &vm, config.cpus)?;
+        let (image, made) = thread::scope(|scope| {
+            let image = scope.spawn(|| boot::load(&memory, &config.kernel, config.initramfs.as_deref()));
+            let made = make_vm(kvm, &memory, config.cpus);
+            (image.join().unwrap_or_else(|panic| resume_unwind(panic)), made)
+        });
+        let (image, (vm, ready)) = (image?, made?);
         let console = if config.debug { Some(make_console(&vm)?) } else { None };
         let mut command_line = CommandLine::new(config.debug);
         config.command_line.into_iter().for_each(|word| command_line.push(word));
@@ -151,14 +156,16 @@ impl Drop for Machine {
     }
 }
 
-fn make_vcpus(kvm: &Kvm, vm: &Vm, cpus: u32) -> Result<Vec<Vcpu>, MachineError> {
+fn make_vm(kvm: &Kvm, memory: &GuestRam, cpus: u32) -> Result<(Vm, Vec<Vcpu>), MachineError> {
+    let vm = Vm::new(kvm, memory)?;
     let supported = kvm::supported(kvm).map_err(MachineError::Cpuid)?;
     let topology = CpuTopology { cpus, tsc_deadline_timer: vm.has_tsc_deadline_timer() };
     let make = |cpu| {
         let cpuid = topology.cpuid(&supported, cpu).map_err(MachineError::Cpuid)?;
-        Ok(Vcpu::new(vm, cpu, &cpuid)?)
+        Ok(Vcpu::new(&vm, cpu, &cpuid)?)
     };
-    (0..cpus).map(make).collect()
+    let vcpus = (0..cpus).map(make).collect::<Result<_, MachineError>>()?;
+    Ok((vm, vcpus))
 }
 
 fn make_console(vm: &Vm) -> Result<Console, MachineError> {
