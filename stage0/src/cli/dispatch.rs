@@ -9,15 +9,8 @@ use crate::log;
 const MISSING_COMMAND: u8 = 2;
 
 /// Global flags whose value may be the next word, which is then not the command.
-const FLAGS_WITH_VALUE: &[&str] = &[
-    "--dir",
-    "--system-config",
-    "--local-config",
-    "--user-config",
-    "--insecure-options",
-    "--cpuprofile",
-    "--memprofile",
-];
+const FLAGS_WITH_VALUE: &[&str] =
+    &["--dir", "--system-config", "--local-config", "--user-config", "--insecure-options"];
 
 /// What the words ask for.
 #[derive(Debug)]

@@ -8,6 +8,9 @@ use crate::display::GoDuration;
 use crate::log;
 use crate::pod::{Place, Pod, Pods, State};
 
+/// A pod's maker locks it and moves it on at once: one that still is an embryo after this has lost its maker.
+const EMBRYO_AGE: GoDuration = GoDuration { negative: false, length: Duration::from_secs(60) };
+
 /// `rkt gc`.
 pub const VERB: Verb = Verb {
     name: "gc",
@@ -39,10 +42,11 @@ fn run(words: &[String]) -> anyhow::Result<u8> {
     let pods = Pods::new(&global.data_dir()?);
     mark(&pods, Place::Run, State::Exited, Place::ExitedGarbage, "moving pod")?;
     mark(&pods, Place::Prepare, State::AbortedPrepare, Place::Garbage, "moving failed prepare")?;
+    expire(&pods, Place::Embryo, EMBRYO_AGE, "moving abandoned embryo")?;
     if flags.mark_only {
         return Ok(0);
     }
-    expire(&pods, flags.expire_prepared)?;
+    expire(&pods, Place::Prepared, flags.expire_prepared, "moving expired prepared pod")?;
     delete(&pods, &global, flags.grace_period)?;
     Ok(0)
 }
@@ -82,11 +86,10 @@ fn move_pod(pod: Pod, to: Place, what: &str) {
     }
 }
 
-fn expire(pods: &Pods, after: GoDuration) -> anyhow::Result<()> {
-    for pod in pods_in(pods, Place::Prepared)? {
-        if is_older(&pod, after) {
-            move_pod(pod, Place::Garbage, "moving expired prepared pod");
-        }
+/// Moves the pods that nobody has carried on with for too long.
+fn expire(pods: &Pods, from: Place, after: GoDuration, what: &str) -> anyhow::Result<()> {
+    for pod in pods_in(pods, from)?.into_iter().filter(|pod| is_older(pod, after)) {
+        move_pod(pod, Place::Garbage, what);
     }
     Ok(())
 }

@@ -6,12 +6,13 @@ use std::path::Path;
 use anyhow::Context as _;
 use appc::{AcName, ImageManifest, PodManifest};
 
-use super::images::Images;
 use super::pod_flags::{PrepareFlags, Request, grammar_command, parse_words};
-use super::{GlobalFlags, Verb, output, stage1};
+use super::{GlobalFlags, Verb, output};
 use crate::assemble::{AppRequest, complete_given_manifest, pod_manifest};
+use crate::fetch::Fetcher;
 use crate::launch::{self, Preparation};
 use crate::pod::{LockedPod, Place, Pods, overlay};
+use crate::stage1;
 use crate::store::{Key, Store};
 
 /// `rkt prepare`.
@@ -73,12 +74,13 @@ impl Wish<'_> {
         made: impl FnOnce(&LockedPod) -> anyhow::Result<()>,
     ) -> anyhow::Result<LockedPod> {
         let data_dir = global.data_dir()?;
-        let images = Images::new(store, global, self.flags.policy());
+        let fetcher = Fetcher::new(store, global.insecure_options, self.flags.policy());
         let lock = store.prepare_lock()?;
-        let stage1 = stage1::find(&images, &self.flags.stage1.choice()?)?;
+        let stage1 = stage1::find(store, &fetcher, &self.flags.stage1.choice()?)
+            .context("error finding stage1 image")?;
         let plan = match &self.flags.pod_manifest {
             Some(path) => given(store, path)?,
-            None => self.assemble(&images)?,
+            None => self.assemble(store, &fetcher)?,
         };
         let pod = Pods::new(&data_dir).create().context("error creating new pod")?;
         made(&pod)?;
@@ -104,11 +106,11 @@ impl Wish<'_> {
         reason.is_none()
     }
 
-    fn assemble(&self, images: &Images<'_>) -> anyhow::Result<Plan> {
+    fn assemble(&self, store: &Store, fetcher: &Fetcher<'_>) -> anyhow::Result<Plan> {
         let mut found = Vec::new();
         for request in self.images {
-            let key = images.find(&request.image, request.overrides.signature.as_deref())?;
-            let manifest = images.store.manifest(&key)?;
+            let key = fetcher.fetch(&request.image, request.overrides.signature.as_deref())?;
+            let manifest = store.manifest(&key)?;
             found.push((request, key, manifest));
         }
         let requests: Vec<_> = found

@@ -2,10 +2,12 @@
 
 mod call;
 mod choice;
+mod find;
 mod interface;
 mod run;
 
 pub use call::{CallError, call, enter_program, exec};
 pub use choice::Choice;
+pub use find::{FindError, find};
 pub use interface::{Entrypoint, InterfaceError, Stage1};
 pub use run::{DnsMode, HostsMode, RunArguments};

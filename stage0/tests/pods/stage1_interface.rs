@@ -128,7 +128,7 @@ fn without_any_stage1_rkt_says_what_to_do() {
     if !std::path::Path::new("/usr/lib/rkt/stage1-images/stage1-kvm.aci").exists() {
         assert_eq!(done.status, 254);
         assert!(
-            done.stderr.contains("no stage1 image") && done.stderr.contains("--stage1-{path,"),
+            done.stderr.contains("error finding stage1 image") && done.stderr.contains("--stage1-{path,"),
             "{}",
             done.stderr
         );

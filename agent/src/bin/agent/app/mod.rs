@@ -9,7 +9,6 @@ mod life;
 mod plan;
 mod process;
 mod program;
-mod seccomp;
 mod users;
 
 pub use cgroup::delegate;
