@@ -8,6 +8,7 @@ pub mod aci;
 pub mod host;
 pub mod process;
 pub mod rkt;
+pub mod terminal;
 pub mod wait;
 
 pub use aci::Aci;
