@@ -6,6 +6,7 @@
 pub mod archive;
 pub mod assemble;
 pub mod cli;
+pub mod config;
 pub mod convert;
 pub mod display;
 pub mod dns;

@@ -228,3 +228,34 @@ fn many_fetch_at_once() {
         assert!(rkt.run(&["image", "verify", key.trim()]).ok().contains("successfully verified"));
     }
 }
+
+#[test]
+fn credentials_open_guarded_registries() {
+    use loopback::registry::{PASSWORD, USER};
+    let rkt = Rkt::new();
+    let registry = Registry::guarded();
+    let layout = Layout::new(rkt.dir.path());
+    registry.push(&layout.image("a").layer("/etc", &[("f", "1")]), "a:1", &[]);
+    let (name, host) = (registry.image("a:1"), format!("127.0.0.1:{}", registry.port));
+    let error = rkt.run(&["fetch", &name]).failed();
+    assert!(error.contains(&format!("Registry {host} wants credentials")), "{error}");
+    let auth = |password: &str| {
+        json!({"rktKind": "dockerAuth", "rktVersion": "v1", "registries": [host],
+               "credentials": {"user": USER, "password": password}})
+        .to_string()
+    };
+    let file = rkt.config().join("auth.d/registry.json");
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(&file, auth("wrong")).unwrap();
+    assert!(rkt.run(&["fetch", &name]).failed().contains("wants credentials"));
+    std::fs::write(&file, auth(PASSWORD)).unwrap();
+    let key = rkt.fetch(&name);
+    std::fs::remove_file(&file).unwrap();
+    let docker = rkt.dir.path().join(".docker/config.json");
+    std::fs::create_dir(docker.parent().unwrap()).unwrap();
+    let login = json!({"auths": {&host: {"username": USER, "password": PASSWORD}}});
+    std::fs::write(&docker, login.to_string()).unwrap();
+    assert_eq!(rkt.fetch(&name), key);
+    std::fs::write(&file, "{}").unwrap();
+    assert!(rkt.run(&["fetch", &name]).failed().contains("Cannot parse configuration file"));
+}

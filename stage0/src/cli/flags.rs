@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::config::{Config, ConfigError};
 use crate::insecure::InsecureOptions;
 
 /// Where rkt keeps images and pods if nobody says otherwise.
@@ -47,6 +48,9 @@ pub enum DataDirError {
     /// The flag was given an empty value.
     #[error("\"\" is not a valid directory")]
     Empty,
+    /// The configuration that may name it cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The working directory, from which a relative path starts, is not known.
     #[error("Cannot make data directory \"{}\" absolute", dir.display())]
     Absolute {
@@ -58,15 +62,21 @@ pub enum DataDirError {
 }
 
 impl GlobalFlags {
+    /// The configuration of all layers.
+    pub fn config(&self) -> Result<Config, ConfigError> {
+        let user = self.user_config.as_deref().filter(|dir| !dir.is_empty()).map(Path::new);
+        Config::load([self.system_config.as_path(), self.local_config.as_path()].into_iter().chain(user))
+    }
+
     /// The data directory, absolute and with symbolic links resolved as far as it exists.
     pub fn data_dir(&self) -> Result<PathBuf, DataDirError> {
         let dir = match self.dir.as_deref() {
             Some("") => return Err(DataDirError::Empty),
-            Some(dir) => Path::new(dir),
-            None => Path::new(DEFAULT_DATA_DIR),
+            Some(dir) => PathBuf::from(dir),
+            None => self.config()?.paths.data.unwrap_or_else(|| PathBuf::from(DEFAULT_DATA_DIR)),
         };
-        let absolute = std::path::absolute(dir)
-            .map_err(|source| DataDirError::Absolute { dir: dir.to_owned(), source })?;
+        let absolute = std::path::absolute(&dir)
+            .map_err(|source| DataDirError::Absolute { dir: dir.clone(), source })?;
         Ok(resolve(&absolute))
     }
 }

@@ -8,6 +8,7 @@ pub mod grammar;
 
 mod cat_manifest;
 mod collect;
+mod config;
 mod dispatch;
 mod fetch;
 mod flags;
@@ -41,6 +42,7 @@ pub const FAILURE: u8 = 254;
 /// Every command, in the order in which help shows them.
 pub const COMMANDS: &[Entry] = &[
     One(&cat_manifest::VERB),
+    One(&config::VERB),
     One(&fetch::VERB),
     One(&gc::VERB),
     One(&help::VERB),

@@ -74,7 +74,8 @@ impl Wish<'_> {
         made: impl FnOnce(&LockedPod) -> anyhow::Result<()>,
     ) -> anyhow::Result<LockedPod> {
         let data_dir = global.data_dir()?;
-        let fetcher = Fetcher::new(store, global.insecure_options, self.flags.policy());
+        let config = global.config()?;
+        let fetcher = Fetcher::new(store, &config, global.insecure_options, self.flags.policy());
         let lock = store.prepare_lock()?;
         let stage1 = stage1::find(store, &fetcher, &self.flags.stage1.choice()?)
             .context("error finding stage1 image")?;

@@ -37,7 +37,7 @@ impl Fetcher<'_> {
             return Err(FetchError::DockerSignature);
         }
         tracing::debug!(target: "image", "remote fetching from URL {url:?}");
-        let credentials = self.registry_credentials(&reference.host)?;
+        let credentials = self.registry_credentials(&reference.host);
         let registry = Registry::connect(&self.http, reference, self.insecure.http(), credentials)?;
         let (manifest, digest) = pull_manifest(&registry, reference)?;
         if let Some(remote) = known.filter(|known| known.etag == digest.to_string()) {

@@ -1,5 +1,6 @@
 //! From what a user writes to an image in the store.
 
+mod credentials;
 mod docker;
 mod file;
 mod image_arg;
@@ -13,11 +14,12 @@ pub use policy::{PullPolicy, UnknownPolicy};
 pub use progress::Progress;
 
 use crate::archive::Limits;
+use crate::config::Config;
 use crate::convert::ConvertError;
 use crate::http::Client;
 use crate::insecure::InsecureOptions;
 use crate::registry::manifest::ManifestError;
-use crate::registry::{Credentials, Digest, RegistryError};
+use crate::registry::{Digest, RegistryError};
 use crate::store::{ImportError, Key, LookupError, Store, StoreError};
 use crate::tree::RenderError;
 use std::path::{Path, PathBuf};
@@ -105,6 +107,7 @@ pub struct Fetcher<'a> {
     policy: PullPolicy,
     limits: Limits,
     progress: Progress,
+    config: &'a Config,
     /// Whether signatures are checked.
     verifies: bool,
     /// Whether images are rendered when they come in.
@@ -113,9 +116,10 @@ pub struct Fetcher<'a> {
 
 impl<'a> Fetcher<'a> {
     /// Fetches as the user's options say. Images are rendered at once where they can be: as root.
-    pub fn new(store: &'a Store, insecure: InsecureOptions, policy: PullPolicy) -> Self {
+    pub fn new(store: &'a Store, config: &'a Config, insecure: InsecureOptions, policy: PullPolicy) -> Self {
         Fetcher {
             store,
+            config,
             http: Client::new(!insecure.tls()),
             insecure,
             policy,
@@ -166,9 +170,5 @@ impl<'a> Fetcher<'a> {
             self.store.render(key)?;
         }
         Ok(())
-    }
-
-    fn registry_credentials(&self, _host: &str) -> Result<Option<Credentials>, FetchError> {
-        Ok(None)
     }
 }
