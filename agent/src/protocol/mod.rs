@@ -23,7 +23,7 @@ mod pod;
 
 pub use frame::{FrameError, FrameReader, MAX_FRAME, read_frame, write_frame};
 pub use message::{GuestMessage, HostMessage, StreamHeader, StreamKind};
-pub use pod::{AppSpec, Disabled, Dns, Interface, PodSpec, Route, Stdio, WindowSize};
+pub use pod::{AppSpec, Disabled, Dns, Interface, PodSpec, Route, Stdio, VolumeMount, WindowSize};
 
 /// Version of this protocol; host and guest refuse each other when theirs differ.
 pub const VERSION: u32 = 1;

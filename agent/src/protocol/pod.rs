@@ -43,6 +43,21 @@ pub struct AppSpec {
     pub rootfs: String,
     /// What its standard streams are.
     pub stdio: Stdio,
+    /// Volumes, in the order they are mounted.
+    #[serde(default)]
+    pub mounts: Vec<VolumeMount>,
+}
+
+/// A file or directory of the volumes share in an app's root file system.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeMount {
+    /// What is mounted, relative to the root of the [`super::VOLUMES_TAG`] share.
+    pub source: String,
+    /// Where, an absolute path in the app's root file system. Links are followed with that as their root; what is
+    /// missing is made.
+    pub path: String,
+    /// Whether the app cannot write. The host does not rely on the guest for that.
+    pub read_only: bool,
 }
 
 /// How an app's standard streams are connected.

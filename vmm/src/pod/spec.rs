@@ -47,7 +47,7 @@ pub fn stdio(interactive: bool) -> Stdio {
 
 /// What the guest learns of an app beside its manifest.
 pub fn app_spec(name: &str, stdio: Stdio) -> AppSpec {
-    AppSpec { name: name.to_owned(), rootfs: format!("{name}/rootfs"), stdio }
+    AppSpec { name: name.to_owned(), rootfs: format!("{name}/rootfs"), stdio, mounts: Vec::new() }
 }
 
 /// Checks what the manifest cannot say wrong by itself.

@@ -2,6 +2,8 @@
 
 /// Where the [`agent::protocol::ROOTFS_TAG`] share is mounted.
 pub const POD: &str = "/pod";
+/// Where the [`agent::protocol::VOLUMES_TAG`] share is mounted, if the pod has volumes.
+pub const VOLUMES: &str = "/volumes";
 /// The cgroup v2 hierarchy; the agent stays in its root, each app has a child of its own.
 pub const CGROUP: &str = "/cgroup";
 /// POSIX shared memory, one for the pod as its IPC namespace is.
@@ -22,4 +24,5 @@ pub const HIDDEN_FS_CGROUP: &str = "/run/hidden/fs/cgroup";
 pub const TERMINALS: &str = "/run/pts";
 
 /// The directories of the agent's root that are there from the start.
-pub const DIRECTORIES: &[&str] = &["/proc", "/dev", "/run", POD, CGROUP, SHM, FILES, HIDDEN, TERMINALS];
+pub const DIRECTORIES: &[&str] =
+    &["/proc", "/dev", "/run", POD, VOLUMES, CGROUP, SHM, FILES, HIDDEN, TERMINALS];

@@ -21,7 +21,7 @@ use std::io;
 use std::os::fd::{AsRawFd, IntoRawFd};
 use std::path::Path;
 
-use agent::protocol::{GuestMessage, HostMessage, PodSpec, ROOTFS_TAG, VERSION};
+use agent::protocol::{GuestMessage, HostMessage, PodSpec, ROOTFS_TAG, VERSION, VOLUMES_TAG};
 use nix::libc::{self, c_char, c_int};
 use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::resource::{Resource, setrlimit};
@@ -128,5 +128,9 @@ fn become_pod(spec: &PodSpec) -> Result<(), AgentError> {
     machine::configure(&spec.interfaces)?;
     let files = root::tables::files(&spec.hostname, &spec.dns);
     root::tables::write(Path::new(layout::FILES), &files).map_err(AgentError::Tables)?;
-    Ok(machine::mount_share(ROOTFS_TAG, layout::POD)?)
+    machine::mount_share(ROOTFS_TAG, layout::POD)?;
+    if spec.apps.iter().any(|app| !app.mounts.is_empty()) {
+        machine::mount_share(VOLUMES_TAG, layout::VOLUMES)?;
+    }
+    Ok(())
 }

@@ -112,7 +112,8 @@ impl App {
             Err(error) => error.failure(),
         })
         .map_err(failed)?;
-        let told = |file: &&str| Event::Told(format!("Warning: the guest kernel cannot limit {file}"));
+        let told =
+            |file: &&str| Event::Told(format!("Warning: the guest kernel cannot limit {file} of app {app}"));
         let events = skipped.iter().map(told).collect();
         Ok(Self { plan, cgroup, streams, state: State::Launching { main, report }, events })
     }
@@ -182,7 +183,10 @@ impl App {
                 if let Some(line) = report.line() {
                     self.events.push(Event::Told(line));
                 } else if status != 0 {
-                    let line = format!("Warning: post-stop handler failed with status {status}");
+                    let line = format!(
+                        "Warning: post-stop handler of app {} failed with status {status}",
+                        self.plan.name
+                    );
                     self.events.push(Event::Told(line));
                 }
                 self.kill();
@@ -197,7 +201,7 @@ impl App {
         self.kill();
         let killed = self.cgroup.memory_kills();
         if killed > 0 {
-            let line = format!("Out of memory: {killed} of the app's processes killed at its limit");
+            let line = format!("App {} ran out of memory, processes killed: {killed}", self.plan.name);
             self.events.push(Event::Told(line));
         }
         self.events.push(Event::Ended(status));
@@ -205,7 +209,10 @@ impl App {
             Some((exec, ends)) if ran => match self.start_post_stop(exec, ends) {
                 Ok((handler, report)) => State::PostStop { handler, report, status },
                 Err(error) => {
-                    let line = format!("Warning: cannot run the post-stop handler: {error}");
+                    let line = format!(
+                        "Warning: cannot run the post-stop handler of app {}: {error}",
+                        self.plan.name
+                    );
                     self.events.push(Event::Told(line));
                     State::Sweeping { status }
                 }

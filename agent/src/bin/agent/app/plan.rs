@@ -7,8 +7,8 @@ use appc::{Environment, EventHandlerName, Isolator, Isolators, RuntimeApp};
 
 use super::capability::{Capabilities, CapabilityError};
 use super::cgroup::{self, Setting};
-use crate::layout::POD;
-use crate::root::RootPlan;
+use crate::layout::{POD, VOLUMES};
+use crate::root::{RootPlan, Volume};
 
 /// Why an app cannot be planned.
 #[derive(Debug, thiserror::Error)]
@@ -19,9 +19,9 @@ pub enum PlanError {
     /// Nothing to execute.
     #[error("App \"{0}\" has an empty exec list")]
     NoExec(String),
-    /// Its root file system is not where root file systems are.
-    #[error("Root file system \"{0}\" is not a path below the share")]
-    Rootfs(String),
+    /// A root file system or volume is not in its share.
+    #[error("\"{0}\" is not a path below the share")]
+    Share(String),
     /// Its capabilities.
     #[error("Cannot tell the capabilities of app \"{app}\"")]
     Capabilities {
@@ -104,9 +104,9 @@ impl AppPlan {
         };
         Ok(Self {
             name: spec.name.clone(),
-            rootfs: rootfs(&spec.rootfs)?,
+            rootfs: below(POD, &spec.rootfs)?,
             read_only: runtime.read_only_root_fs,
-            root: root(pod, &privileges),
+            root: root(spec, pod, &privileges)?,
             limits: cgroup::settings(&app.isolators),
             stdio: spec.stdio,
             process: process(runtime, app, privileges),
@@ -131,23 +131,29 @@ fn process(runtime: &RuntimeApp, app: &appc::App, privileges: Privileges) -> Pro
     }
 }
 
-fn root(pod: &PodSpec, privileges: &Privileges) -> RootPlan {
-    RootPlan {
+fn root(spec: &AppSpec, pod: &PodSpec, privileges: &Privileges) -> Result<RootPlan, PlanError> {
+    let volumes = spec.mounts.iter().map(|mount| {
+        let source = below(VOLUMES, &mount.source)?;
+        Ok(Volume { source, path: mount.path.clone(), read_only: mount.read_only })
+    });
+    Ok(RootPlan {
         protect: !pod.disabled.paths,
         administrator: privileges.bounding.has("SYS_ADMIN"),
         resolv_conf: pod.dns.resolv_conf.is_some(),
         hosts: pod.dns.hosts.is_some(),
         terminal: None,
-    }
+        volumes: volumes.collect::<Result<_, PlanError>>()?,
+    })
 }
 
-fn rootfs(relative: &str) -> Result<PathBuf, PlanError> {
+/// The agent's path of something in a share.
+fn below(share: &str, relative: &str) -> Result<PathBuf, PlanError> {
     let path = Path::new(relative);
     let plain = path.components().all(|part| matches!(part, std::path::Component::Normal(_)));
     if relative.is_empty() || !plain {
-        return Err(PlanError::Rootfs(relative.to_owned()));
+        return Err(PlanError::Share(relative.to_owned()));
     }
-    Ok(Path::new(POD).join(path))
+    Ok(Path::new(share).join(path))
 }
 
 fn privileges(spec: &AppSpec, pod: &PodSpec, isolators: &Isolators) -> Result<Privileges, PlanError> {

@@ -58,6 +58,9 @@ pub fn run(spec: &PodSpec, control: &mut Control, host: &dyn Dial) -> Result<i32
         Pod { control, signals, apps: Vec::new(), unstarted: plans.len(), course: Course::default() };
     for plan in plans {
         let name = plan.name.clone();
+        if spec.debug {
+            eprintln!("rkt agent: starting app {name}: {:?}", plan.process.exec);
+        }
         match App::start(plan, host) {
             Ok(app) => pod.apps.push(app),
             Err(error) => pod.not_started(name, &error)?,

@@ -215,6 +215,23 @@ fn a_read_only_root_still_has_its_devices() {
 }
 
 #[test]
+fn volumes_are_shared_and_read_only_where_they_should_be() {
+    let writer = "echo shared > /srv/deep/data/x; cat /etc/hosts; (echo > /frozen/y) 2>&1; ls -ld /srv/deep | cut -c1-10";
+    let reader = "while ! cat /data/x 2>/dev/null; do sleep 0.01; done";
+    let outcome = script(writer)
+        .volume("data", "/srv/deep/data", false)
+        .volume("hosts.txt", "/etc/hosts", false)
+        .volume("data", "/frozen", true)
+        .app("db", &["/bin/sh", "-c", reader])
+        .volume("data", "/data", false)
+        .run();
+    let frozen = "/bin/sh: 1: cannot create /frozen/y: Read-only file system";
+    let expected = format!("from the host\n{frozen}\ndrwxr-xr-x\n");
+    assert_eq!(outcome.stream("web", StreamKind::Stdout), expected);
+    assert_eq!(outcome.stream("db", StreamKind::Stdout), "shared\n");
+}
+
+#[test]
 fn modes_are_what_programs_expect() {
     let text = "cd /dev; stat -c '%a %n' null tty shm net/tun /dev/pts/ptmx /sys/fs/cgroup /tmp; umask";
     let found = output(script(text));

@@ -1,7 +1,7 @@
 //! Carries out the steps of [`super::plan`] in the mount namespace of the calling process.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -9,7 +9,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::stat::{Mode, SFlag, makedev, mknodat};
 use nix::unistd::{chdir, fchdir, pivot_root};
 
-use super::plan::Step;
+use super::plan::{Step, Volume};
 use super::walk::{Root, is_directory, through};
 use crate::layout::{HIDDEN_DIRECTORY, HIDDEN_FILE};
 
@@ -72,6 +72,7 @@ fn describe(step: &Step, source: io::Error) -> RootError {
         Step::Device { path, .. } => ("make device", *path),
         Step::Link { path, .. } => ("make link", *path),
         Step::Bind { path, .. } => ("bind over", path.as_str()),
+        Step::Volume(volume) => ("mount a volume on", volume.path.as_str()),
         Step::Hide { path } => ("hide", *path),
         Step::Freeze { path } => ("protect", *path),
     };
@@ -89,6 +90,7 @@ fn apply(root: &Root, step: &Step) -> io::Result<()> {
         Step::Device { path, number } => device(root, path, *number),
         Step::Link { path, target } => absent_is_fine(root.ensure_link(path, target)),
         Step::Bind { source, path, only_if_missing } => bind(root, source, path, *only_if_missing),
+        Step::Volume(Volume { source, path, read_only }) => volume(root, source, path, *read_only),
         Step::Hide { path } => absent_is_fine(hide(root, path)),
         Step::Freeze { path } => absent_is_fine(freeze(root, path)),
     }
@@ -106,11 +108,23 @@ fn bind(root: &Root, source: &str, path: &str, only_if_missing: bool) -> io::Res
     if only_if_missing && root.find(path).is_ok() {
         return Ok(());
     }
-    let target = match Path::new(source).is_dir() {
-        true => root.ensure_directory(path, 0o755)?,
-        false => root.ensure_file(path)?,
-    };
-    plain_mount(Some(Path::new(source)), &through(&target), MsFlags::MS_BIND)
+    let source = Path::new(source);
+    plain_mount(Some(source), &through(&target_like(root, source, path)?), MsFlags::MS_BIND)
+}
+
+fn volume(root: &Root, source: &Path, path: &str, read_only: bool) -> io::Result<()> {
+    let target = target_like(root, source, path)?;
+    plain_mount(Some(source), &through(&target), MsFlags::MS_BIND | MsFlags::MS_REC)?;
+    if !read_only {
+        return Ok(());
+    }
+    let remount = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
+    plain_mount(None, &through(&root.find(path)?), remount)
+}
+
+/// What `path` names, made as a directory or file like `source` if there is nothing.
+fn target_like(root: &Root, source: &Path, path: &str) -> io::Result<OwnedFd> {
+    if source.metadata()?.is_dir() { root.ensure_directory(path, 0o755) } else { root.ensure_file(path) }
 }
 
 fn hide(root: &Root, path: &str) -> io::Result<()> {

@@ -1,5 +1,7 @@
 //! What an app's root file system needs, as data (`rkt-reference` §3.5).
 
+use std::path::PathBuf;
+
 use nix::mount::MsFlags;
 
 use super::protect;
@@ -49,6 +51,8 @@ pub enum Step {
         /// Leave a file of the image in peace.
         only_if_missing: bool,
     },
+    /// A volume.
+    Volume(Volume),
     /// A path that the app shall not see, if there is such a path.
     Hide {
         /// Its path.
@@ -74,6 +78,19 @@ pub struct RootPlan {
     pub hosts: bool,
     /// The terminal of an interactive app: its devpts and its device in there.
     pub terminal: Option<Terminal>,
+    /// Volumes in the order they are mounted.
+    pub volumes: Vec<Volume>,
+}
+
+/// A file or directory that an app shares with others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Volume {
+    /// The agent's path of it.
+    pub source: PathBuf,
+    /// Where it is mounted.
+    pub path: String,
+    /// Whether the app cannot write.
+    pub read_only: bool,
 }
 
 /// Where the agent keeps the terminal of an app.
@@ -101,6 +118,8 @@ pub fn steps(plan: &RootPlan) -> Vec<Step> {
     if plan.protect {
         steps.extend(protect::steps());
     }
+    // Last: what the user mounts goes over everything else.
+    steps.extend(plan.volumes.iter().cloned().map(Step::Volume));
     steps
 }
 
@@ -195,7 +214,7 @@ mod tests {
             | Step::Link { path, .. }
             | Step::Hide { path }
             | Step::Freeze { path } => (*path).to_owned(),
-            Step::Bind { path, .. } => path.clone(),
+            Step::Bind { path, .. } | Step::Volume(Volume { path, .. }) => path.clone(),
         };
         steps.iter().position(|step| path_of(step) == path).unwrap_or_else(|| panic!("no step for {path}"))
     }
@@ -240,6 +259,13 @@ mod tests {
             let Step::Mount { flags, .. } = &steps[position(&steps, "/sys/fs/cgroup")] else { panic!() };
             assert_eq!(flags.contains(MsFlags::MS_RDONLY), !administrator);
         }
+    }
+
+    #[test]
+    fn volumes_go_over_everything_else() {
+        let volume = Volume { source: "/volumes/hosts".into(), path: "/etc/hosts".into(), read_only: false };
+        let plan = RootPlan { protect: true, volumes: vec![volume.clone()], ..RootPlan::default() };
+        assert_eq!(steps(&plan).last(), Some(&Step::Volume(volume)));
     }
 
     #[test]

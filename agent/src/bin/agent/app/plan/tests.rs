@@ -1,4 +1,4 @@
-use agent::protocol::{Disabled, Dns};
+use agent::protocol::{Disabled, Dns, VolumeMount};
 use appc::PodManifest;
 use serde_json::json;
 
@@ -14,7 +14,12 @@ fn pod(app: serde_json::Value) -> PodSpec {
         uuid: String::new(),
         hostname: "rkt-1".into(),
         manifest: PodManifest::from_slice(manifest.to_string().as_bytes()).unwrap(),
-        apps: vec![AppSpec { name: "web".into(), rootfs: "web/rootfs".into(), stdio: Stdio::Output }],
+        apps: vec![AppSpec {
+            name: "web".into(),
+            rootfs: "web/rootfs".into(),
+            stdio: Stdio::Output,
+            mounts: vec![],
+        }],
         clock_ns: 0,
         entropy: String::new(),
         interfaces: vec![],
@@ -61,6 +66,17 @@ fn lifted_protections_are_lifted() {
 }
 
 #[test]
+fn volumes_are_in_their_share() {
+    let mut spec = pod(json!({"exec": ["/a"], "user": "0", "group": "0"}));
+    let mount = |source: &str| VolumeMount { source: source.into(), path: "/data".into(), read_only: true };
+    spec.apps[0].mounts = vec![mount("data")];
+    let volume = Volume { source: "/volumes/data".into(), path: "/data".into(), read_only: true };
+    assert_eq!(plan(&spec).unwrap().root.volumes, [volume]);
+    spec.apps[0].mounts = vec![mount("../data")];
+    assert!(matches!(plan(&spec), Err(PlanError::Share(_))));
+}
+
+#[test]
 fn what_cannot_run_is_told_apart() {
     let mut spec = pod(json!({"exec": [], "user": "0", "group": "0"}));
     assert!(matches!(plan(&spec), Err(PlanError::NoExec(_))));
@@ -69,6 +85,6 @@ fn what_cannot_run_is_told_apart() {
     let mut spec = pod(json!({"exec": ["/a"], "user": "0", "group": "0"}));
     for hostile in ["", "/etc", "../up", "web/../.."] {
         spec.apps[0].rootfs = hostile.into();
-        assert!(matches!(plan(&spec), Err(PlanError::Rootfs(_))), "{hostile}");
+        assert!(matches!(plan(&spec), Err(PlanError::Share(_))), "{hostile}");
     }
 }

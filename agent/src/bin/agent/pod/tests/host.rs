@@ -1,6 +1,7 @@
 //! The host's side of a pod under test.
 
 use std::collections::HashMap;
+use std::fs;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use agent::protocol::{
     AppSpec, CONTROL_PORT, Disabled, Dns, GuestMessage, HostMessage, PodSpec, STREAM_PORT, Stdio,
-    StreamHeader, StreamKind, read_frame, write_frame,
+    StreamHeader, StreamKind, VolumeMount, read_frame, write_frame,
 };
 use appc::PodManifest;
 use nix::sys::stat::{Mode, umask};
@@ -45,6 +46,7 @@ impl Dial for UnixSockets {
 pub struct PodUnderTest {
     apps: Vec<Value>,
     stdio: Vec<Stdio>,
+    mounts: Vec<Vec<VolumeMount>>,
     /// Tables for the apps.
     pub dns: Dns,
     /// What is lifted.
@@ -115,7 +117,7 @@ impl PodUnderTest {
     /// A pod without apps.
     pub fn new() -> Self {
         let (dns, disabled) = (Dns::default(), Disabled::default());
-        Self { apps: vec![], stdio: vec![], dns, disabled, input: vec![], deaf: false }
+        Self { apps: vec![], stdio: vec![], mounts: vec![], dns, disabled, input: vec![], deaf: false }
     }
 
     /// Adds an app that runs a command as root.
@@ -125,6 +127,7 @@ impl PodUnderTest {
 
     /// Adds an app by its section of the manifest.
     pub fn app_with(mut self, name: &str, app: Value) -> Self {
+        self.mounts.push(vec![]);
         let id = format!("sha512-{}", "a".repeat(128));
         self.apps.push(json!({"name": name, "image": {"id": id}, "app": app}));
         self.stdio.push(Stdio::Output);
@@ -140,6 +143,13 @@ impl PodUnderTest {
     /// Changes the streams of the last app.
     pub fn stdio(mut self, stdio: Stdio) -> Self {
         *self.stdio.last_mut().unwrap() = stdio;
+        self
+    }
+
+    /// Mounts a volume into the last app; a name that ends in `.txt` is a file, any other a directory.
+    pub fn volume(mut self, source: &str, path: &str, read_only: bool) -> Self {
+        let mount = VolumeMount { source: source.to_owned(), path: path.to_owned(), read_only };
+        self.mounts.last_mut().unwrap().push(mount);
         self
     }
 
@@ -164,6 +174,7 @@ impl PodUnderTest {
     pub fn run_with(self, during: impl FnOnce(&mut Hands<'_>)) -> Outcome {
         let directory = tempfile::tempdir().unwrap();
         let listen = |port: u32| UnixListener::bind(directory.path().join(port.to_string())).unwrap();
+        make_volumes(&directory.path().join("volumes"), self.mounts.iter().flatten());
         let (control, streams) = (listen(CONTROL_PORT), listen(STREAM_PORT));
         let spec = self.spec();
         let names: Vec<String> = spec.apps.iter().map(|app| app.name.clone()).collect();
@@ -184,10 +195,12 @@ impl PodUnderTest {
     fn spec(&self) -> PodSpec {
         let manifest = json!({"acVersion": "0.8.11", "acKind": "PodManifest", "apps": self.apps});
         let manifest = PodManifest::from_slice(manifest.to_string().as_bytes()).unwrap();
-        let apps = manifest.apps.iter().zip(&self.stdio).map(|(app, stdio)| AppSpec {
+        let others = self.stdio.iter().zip(&self.mounts);
+        let apps = manifest.apps.iter().zip(others).map(|(app, (stdio, mounts))| AppSpec {
             name: app.name.to_string(),
             rootfs: format!("{}/rootfs", app.name),
             stdio: *stdio,
+            mounts: mounts.clone(),
         });
         PodSpec {
             uuid: String::new(),
@@ -218,6 +231,17 @@ fn agent(spec: &PodSpec) -> i32 {
             control.queue(&GuestMessage::Failed { text }).unwrap();
             control.drain().unwrap();
             98
+        }
+    }
+}
+
+fn make_volumes<'a>(share: &Path, mounts: impl Iterator<Item = &'a VolumeMount>) {
+    fs::create_dir(share).unwrap();
+    for mount in mounts {
+        let path = share.join(&mount.source);
+        match mount.source.ends_with(".txt") {
+            true => fs::write(path, "from the host\n").unwrap(),
+            false => fs::create_dir_all(path).unwrap(),
         }
     }
 }

@@ -10,7 +10,7 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork};
 
-use crate::layout::POD;
+use crate::layout::{POD, VOLUMES};
 use crate::machine;
 
 /// Where the host's sockets are in the agent's root.
@@ -93,6 +93,8 @@ fn become_agent(directory: &Path, apps: &[String]) {
     let inside = |path: &str| root.join(path.trim_start_matches('/'));
     fs::create_dir(inside(SOCKETS)).unwrap();
     mount(Some(directory), &inside(SOCKETS), None::<&str>, MsFlags::MS_BIND, None::<&str>).unwrap();
+    let volumes = directory.join("volumes");
+    mount(Some(&volumes), &inside(VOLUMES), None::<&str>, MsFlags::MS_BIND, None::<&str>).unwrap();
     for app in apps {
         rootfs(&inside("/run"), app, &inside(POD).join(app).join("rootfs"));
     }
