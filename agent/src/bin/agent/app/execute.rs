@@ -119,6 +119,14 @@ pub fn execute(
     restrict(&plan.privileges, user)?;
     let command = exec.first().map_or("", String::as_str);
     let path = environment.get("PATH").unwrap_or(DEFAULT_PATH);
+    if let Some(filter) = &plan.privileges.seccomp {
+        // A strict filter may not let the process find out later.
+        if let Some(line) = filter.is_strict().then(|| program::foresee(command, path)).flatten() {
+            return Err(LaunchError::Execute(line));
+        }
+        let installed = filter.program().install();
+        installed.map_err(|source| LaunchError::Set { what: "seccomp filter", source })?;
+    }
     Err(run(command, path, &arguments, &block))
 }
 
@@ -145,7 +153,8 @@ fn restrict(privileges: &Privileges, user: &Credentials) -> Result<(), LaunchErr
     setresgid(gid, gid, gid).map_err(LaunchError::set("group"))?;
     let uid = Uid::from_raw(user.uid);
     setresuid(uid, uid, uid).map_err(LaunchError::set("user"))?;
-    if privileges.no_new_privileges {
+    // Without the right to administrate, a filter is taken only from processes that cannot gain rights.
+    if privileges.no_new_privileges || (privileges.seccomp.is_some() && user.uid != 0) {
         set_no_new_privs().map_err(LaunchError::set("no_new_privs"))?;
     }
     Ok(())

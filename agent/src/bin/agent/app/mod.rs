@@ -9,6 +9,7 @@ mod life;
 mod plan;
 mod process;
 mod program;
+mod seccomp;
 mod users;
 
 pub use cgroup::delegate;

@@ -7,6 +7,7 @@ use appc::{Environment, EventHandlerName, Isolator, Isolators, RuntimeApp};
 
 use super::capability::{Capabilities, CapabilityError};
 use super::cgroup::{self, Setting};
+use super::seccomp::{Filter, SeccompError};
 use crate::layout::{POD, VOLUMES};
 use crate::root::{RootPlan, Volume};
 
@@ -30,6 +31,15 @@ pub enum PlanError {
         /// Why.
         #[source]
         source: CapabilityError,
+    },
+    /// Its system calls.
+    #[error("Cannot tell the system calls of app \"{app}\"")]
+    Seccomp {
+        /// The app.
+        app: String,
+        /// Why.
+        #[source]
+        source: SeccompError,
     },
 }
 
@@ -86,6 +96,8 @@ pub struct Privileges {
     pub no_new_privileges: bool,
     /// How readily the kernel kills it when memory runs out.
     pub oom_score_adj: Option<i32>,
+    /// Which system calls it may make; none if all of them.
+    pub seccomp: Option<Filter>,
 }
 
 impl AppPlan {
@@ -163,7 +175,12 @@ fn privileges(spec: &AppSpec, pod: &PodSpec, isolators: &Isolators) -> Result<Pr
         bounding: if pod.disabled.capabilities { Capabilities::ALL } else { bounding },
         no_new_privileges: false,
         oom_score_adj: None,
+        seccomp: None,
     };
+    if !pod.disabled.seccomp {
+        privileges.seccomp = Filter::of(isolators, privileges.bounding)
+            .map_err(|source| PlanError::Seccomp { app: spec.name.clone(), source })?;
+    }
     for isolator in isolators.iter() {
         match isolator {
             Isolator::NoNewPrivileges(wanted) => privileges.no_new_privileges |= wanted,

@@ -45,6 +45,17 @@ pub fn explain(command: &str, tried: Option<&Path>, error: &io::Error) -> String
     }
 }
 
+/// The line [`explain`] would give, before anything is tried; none if the command can be executed as far as can be told.
+pub fn foresee(command: &str, path: &str) -> Option<String> {
+    let absent = || io::Error::from(nix::errno::Errno::ENOENT);
+    let files = candidates(command, path);
+    let found = files.iter().find(|file| file.exists());
+    match found.or(files.first().filter(|_| command.contains('/'))) {
+        Some(file) if file.exists() && missing_interpreter(file).is_none() => None,
+        tried => Some(explain(command, tried.map(PathBuf::as_path), &absent())),
+    }
+}
+
 fn unable(path: &OsStr, reason: &str) -> String {
     format!("Error: Unable to open \"{}\": {reason}", path.to_string_lossy())
 }

@@ -191,6 +191,32 @@ fn a_user_has_its_ids_and_no_capabilities() {
 }
 
 #[test]
+fn system_calls_are_filtered() {
+    let app = |exec: &[&str], user: &str, isolators: serde_json::Value| json!({"exec": exec, "user": user, "group": user, "isolators": isolators});
+    let status = &["grep", "-E", "Seccomp:|NoNewPrivs", "/proc/self/status"][..];
+    let of = |user, isolators| output(PodUnderTest::new().app_with("web", app(status, user, isolators)));
+    assert_eq!(of("0", json!([])), "NoNewPrivs:\t0\nSeccomp:\t2\n");
+    assert_eq!(of("65534", json!([])), "NoNewPrivs:\t1\nSeccomp:\t2\n");
+    let all = json!([{"name": "os/linux/seccomp-retain-set", "value": {"set": ["@appc.io/all"]}}]);
+    assert_eq!(of("0", all), "NoNewPrivs:\t0\nSeccomp:\t0\n");
+    let remove = |value| json!([{"name": "os/linux/seccomp-remove-set", "value": value}]);
+    let told = remove(json!({"set": ["mkdir", "mkdirat"], "errno": "EXFULL"}));
+    let outcome = PodUnderTest::new().app_with("web", app(&["mkdir", "/x"], "0", told)).run();
+    assert_eq!(
+        outcome.stream("web", StreamKind::Stderr),
+        "mkdir: cannot create directory '/x': Exchange full\n"
+    );
+    let killed = remove(json!({"set": ["mkdir", "mkdirat"]}));
+    assert_eq!(
+        PodUnderTest::new().app_with("web", app(&["mkdir", "/x"], "0", killed)).run().status,
+        128 + 31
+    );
+    let strict = json!([{"name": "os/linux/seccomp-retain-set", "value": {"set": ["read"]}}]);
+    let outcome = PodUnderTest::new().app_with("web", app(&["/foo"], "0", strict)).run();
+    assert_eq!(outcome.diagnostics(), ["Error: Unable to open \"/foo\": No such file or directory"]);
+}
+
+#[test]
 fn handlers_run_as_root_around_the_app() {
     let app = |before: &str, after: &str| {
         let handler = |name, text| json!({"name": name, "exec": ["/bin/sh", "-c", text]});

@@ -51,6 +51,7 @@ fn a_manifest_becomes_a_plan() {
     assert_eq!((plan.process.user.as_str(), plan.process.working_directory.as_str()), ("www", "/"));
     assert_eq!(plan.limits, [Setting { file: "memory.max", value: "1048576".into() }]);
     assert!(plan.process.privileges.no_new_privileges);
+    assert!(plan.process.privileges.seccomp.is_some());
     assert_eq!(plan.process.privileges.oom_score_adj, Some(-5));
     assert!(plan.root.administrator && plan.root.protect && !plan.root.hosts);
     assert_eq!((plan.pre_start, plan.post_stop), (None, Some(vec!["/bin/after".to_owned()])));
@@ -62,6 +63,7 @@ fn lifted_protections_are_lifted() {
     pod.disabled = Disabled { capabilities: true, paths: true, seccomp: true };
     let plan = plan(&pod).unwrap();
     assert_eq!(plan.process.privileges.bounding, Capabilities::ALL);
+    assert_eq!(plan.process.privileges.seccomp, None);
     assert!(!plan.root.protect);
 }
 

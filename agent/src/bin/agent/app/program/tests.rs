@@ -68,6 +68,17 @@ fn a_missing_interpreter_is_named() {
 }
 
 #[test]
+fn what_cannot_work_is_foreseen() {
+    assert_eq!(foresee("sh", "/nowhere:/bin"), None);
+    assert_eq!(foresee("/bin/sh", ""), None);
+    let absent = |name| Some(format!("Error: Unable to open \"{name}\": No such file or directory"));
+    assert_eq!(foresee("/foo", "/bin"), absent("/foo"));
+    assert_eq!(foresee("foo", "/bin:/usr/bin"), absent("foo"));
+    let binary = program(&elf("/lib64/ld-absent.so.2"));
+    assert_eq!(foresee(binary.path().to_str().unwrap(), ""), absent("/lib64/ld-absent.so.2"));
+}
+
+#[test]
 fn real_programs_name_their_loader() {
     let found = interpreter(&File::open("/bin/ls").unwrap()).unwrap();
     assert!(found.to_str().unwrap().contains("ld-linux"), "{}", found.display());
