@@ -66,7 +66,7 @@ fn commands_are_looked_up_in_the_apps_path_and_directory() {
 #[test]
 fn the_first_failure_takes_the_others_down() {
     let outcome = script("trap 'echo asked; exit 7' TERM; echo up; while :; do sleep 0.01; done")
-        .app("db", &["/bin/sh", "-c", "until pgrep -x sleep; do :; done >/dev/null; exit 3"])
+        .app("db", &["/bin/sh", "-c", "until grep -qsx sleep /proc/[0-9]*/comm; do :; done; exit 3"])
         .run();
     assert_eq!(outcome.status, 3);
     assert_eq!(outcome.stream("web", StreamKind::Stdout), "up\nasked\n");
@@ -111,7 +111,7 @@ fn processes_left_behind_do_not_keep_the_pod() {
 
 #[test]
 fn orphans_are_reaped() {
-    let text = "(sleep 0.05 & echo $! >&2) ; sleep 0.3; ps -o stat= -e | grep -c Z";
+    let text = "(sleep 0.05 & echo $! >&2) ; sleep 0.3; grep -ls '^State:.Z' /proc/[0-9]*/status | wc -l";
     assert_eq!(script(text).run().stream("web", StreamKind::Stdout), "0\n");
 }
 
@@ -151,8 +151,9 @@ fn terminal(text: &str) -> PodUnderTest {
 #[test]
 fn an_interactive_app_has_a_terminal() {
     let outcome =
-        terminal("tty; stty size; test -c /dev/console && echo console; ps -o tty= $$").run_with(|_| {});
-    assert_eq!(outcome.stream("web", StreamKind::Tty), "/dev/pts/0\r\n25 81\r\nconsole\r\npts/0\r\n");
+        terminal("tty; stty size; test -c /dev/console && echo console; cut -d' ' -f7 /proc/self/stat")
+            .run_with(|_| {});
+    assert_eq!(outcome.stream("web", StreamKind::Tty), "/dev/pts/0\r\n25 81\r\nconsole\r\n34816\r\n");
 }
 
 #[test]
