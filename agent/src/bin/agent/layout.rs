@@ -20,6 +20,8 @@ pub const HIDDEN_DIRECTORY: &str = "/run/hidden/directory";
 pub const HIDDEN_FS: &str = "/run/hidden/fs";
 /// See [`HIDDEN_FS`].
 pub const HIDDEN_FS_CGROUP: &str = "/run/hidden/fs/cgroup";
+/// Where sysfs is mounted for a moment, to set the machine up.
+pub const SYSFS: &str = "/run/sysfs";
 /// Pseudo-terminal file systems of interactive apps, by app name.
 pub const TERMINALS: &str = "/run/pts";
 

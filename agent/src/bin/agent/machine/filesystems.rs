@@ -9,6 +9,7 @@ use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::unistd::{chdir, chroot};
 
+use super::cache;
 use crate::app::delegate;
 use crate::layout::{
     CGROUP, DIRECTORIES, HIDDEN, HIDDEN_DIRECTORY, HIDDEN_FILE, HIDDEN_FS, HIDDEN_FS_CGROUP, SHM,
@@ -98,7 +99,12 @@ pub fn enter_root(root: &Path) -> Result<(), BootError> {
 /// Mounts a share of the host.
 pub fn mount_share(tag: &'static str, at: &str) -> Result<(), BootError> {
     mount(Some(tag), at, Some("virtiofs"), MsFlags::empty(), None::<&str>)
-        .map_err(|source| BootError::Share { tag, source })
+        .map_err(|source| BootError::Share { tag, source })?;
+    if let Err(error) = cache::widen(at) {
+        // It works all the same, but slowly.
+        eprintln!("rkt agent: cannot tune the cache of the share \"{tag}\": {error}");
+    }
+    Ok(())
 }
 
 fn mount_on(kind: &'static str, path: &Path, flags: MsFlags, options: Option<&str>) -> Result<(), BootError> {

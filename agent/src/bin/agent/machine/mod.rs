@@ -1,5 +1,6 @@
 //! The machine the agent is PID 1 of: file systems, clock, entropy, names, network.
 
+mod cache;
 mod filesystems;
 mod identity;
 mod netlink;
