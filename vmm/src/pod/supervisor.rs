@@ -208,9 +208,7 @@ impl<'a, G: Guest> Supervisor<'a, G> {
         terminal::restore();
         self.diagnostics.say(why);
         for app in self.session.unfinished() {
-            if let Err(error) = self.pod.directory.write_status(app, KILLED) {
-                self.diagnostics.fail(&error, self.pod.arguments.debug);
-            }
+            self.told(self.pod.directory.write_status(app, KILLED));
         }
         Ending::Status(KILLED)
     }

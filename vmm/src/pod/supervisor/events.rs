@@ -13,6 +13,7 @@ use crate::{
     event_loop::EventLoop,
     pod::{
         control::Control,
+        directory::DirectoryError,
         error::PodError,
         notify::notify,
         session::{Phase, Reaction},
@@ -143,7 +144,8 @@ impl<G: Guest> Supervisor<'_, G> {
             Reaction::Ready => {
                 self.note("Pod is ready");
                 self.tell_service_manager("READY=1");
-                self.pod.directory.mark_ready().map_err(PodError::Directory)
+                self.told(self.pod.directory.mark_ready());
+                Ok(())
             }
             Reaction::Show(line) => {
                 self.diagnostics.show(line);
@@ -153,7 +155,8 @@ impl<G: Guest> Supervisor<'_, G> {
                 if status != 0 {
                     self.first_failure.get_or_insert(status);
                 }
-                self.pod.directory.write_status(&app, status).map_err(PodError::Directory)
+                self.told(self.pod.directory.write_status(&app, status));
+                Ok(())
             }
             Reaction::Finish(status) => {
                 self.note("Pod has finished");
@@ -183,6 +186,13 @@ impl<G: Guest> Supervisor<'_, G> {
             }
         }
         Ok(None)
+    }
+
+    /// Reports a file that could not be written; the apps need not die of it.
+    pub(super) fn told(&self, written: Result<(), DirectoryError>) {
+        if let Err(error) = written {
+            self.diagnostics.fail(&error, self.pod.arguments.debug);
+        }
     }
 
     fn tell_service_manager(&self, state: &str) {
