@@ -87,8 +87,19 @@ impl Script {
         self.machine.event.write(1).unwrap();
     }
 
+    /// A file the host leaves; what it is told by another connection may take it a moment.
     fn file(&self, name: &str) -> String {
-        fs::read_to_string(self.root.join("stage1/rootfs/rkt").join(name)).unwrap()
+        fs::read_to_string(self.wait_for(name)).unwrap()
+    }
+
+    fn wait_for(&self, name: &str) -> PathBuf {
+        let path = self.root.join("stage1/rootfs/rkt").join(name);
+        let limit = Instant::now() + Duration::from_secs(20);
+        while path.symlink_metadata().is_err() {
+            assert!(Instant::now() < limit, "{name} never came");
+            thread::yield_now();
+        }
+        path
     }
 }
 
@@ -171,7 +182,7 @@ fn a_pod_ends_with_its_status_and_all_its_output() {
         late.join().unwrap();
         assert_eq!(script.file("status/web"), "0\n");
         assert_eq!(script.file("status/db"), "42\n");
-        let ready = fs::read_link(script.root.join("stage1/rootfs/rkt/supervisor-status")).unwrap();
+        let ready = fs::read_link(script.wait_for("supervisor-status")).unwrap();
         assert_eq!(ready, PathBuf::from("ready"));
         output
     });
@@ -240,9 +251,7 @@ fn a_signal_ends_the_wait_for_a_reader() {
         stdout.write_all(&[0; 100 << 10]).unwrap();
         exit(&mut control, "web", 7);
         send(&mut control, GuestMessage::Finished { status: 7 });
-        while !fs::exists(script.root.join("stage1/rootfs/rkt/status/web")).unwrap() {
-            thread::yield_now();
-        }
+        script.wait_for("status/web");
         thread::sleep(DRAIN_INTERVAL);
         script.signal(SIGTERM);
     });
