@@ -68,6 +68,11 @@ impl InsecureOptions {
         self.has(PUBKEY)
     }
 
+    /// The same with public keys allowed over plain http.
+    pub fn with_pubkey(self) -> Self {
+        Self(self.0 | PUBKEY)
+    }
+
     /// Apps keep all capabilities.
     pub fn capabilities(self) -> bool {
         self.has(CAPABILITIES)

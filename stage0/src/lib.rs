@@ -21,3 +21,4 @@ pub mod registry;
 pub mod stage1;
 pub mod store;
 pub mod tree;
+pub mod trust;

@@ -61,8 +61,7 @@ fn run(words: &[String]) -> anyhow::Result<u8> {
         false => flags.pull_policy,
     };
     let store = Store::open(&parsed.global.data_dir()?)?;
-    let config = parsed.global.config()?;
-    let fetcher = Fetcher::new(&store, &config, parsed.global.insecure_options, policy);
+    let fetcher = Fetcher::new(&store, parsed.global.fetch_settings(policy)?);
     for piece in &pieces.images {
         let matches = image_command().no_binary_name(true).try_get_matches_from(&piece.flags)?;
         let image = <ImageFlags as clap::FromArgMatches>::from_arg_matches(&matches)?;

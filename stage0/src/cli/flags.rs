@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::config::{Config, ConfigError};
+use crate::fetch::{PullPolicy, Settings};
 use crate::insecure::InsecureOptions;
+use crate::trust::Keystore;
 
 /// Where rkt keeps images and pods if nobody says otherwise.
 const DEFAULT_DATA_DIR: &str = "/var/lib/rkt";
@@ -66,6 +68,17 @@ impl GlobalFlags {
     pub fn config(&self) -> Result<Config, ConfigError> {
         let user = self.user_config.as_deref().filter(|dir| !dir.is_empty()).map(Path::new);
         Config::load([self.system_config.as_path(), self.local_config.as_path()].into_iter().chain(user))
+    }
+
+    /// What decides how images are fetched.
+    pub fn fetch_settings(&self, policy: PullPolicy) -> Result<Settings, ConfigError> {
+        Ok(Settings {
+            config: self.config()?,
+            keystore: Keystore::new(&self.system_config, &self.local_config),
+            insecure: self.insecure_options,
+            trust_keys_from_https: self.trust_keys_from_https,
+            policy,
+        })
     }
 
     /// The data directory, absolute and with symbolic links resolved as far as it exists.

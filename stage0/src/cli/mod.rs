@@ -25,6 +25,7 @@ mod run;
 mod run_prepared;
 mod status;
 mod stop;
+mod trust;
 mod uuid_arg;
 mod verb;
 mod version;
@@ -54,5 +55,6 @@ pub const COMMANDS: &[Entry] = &[
     One(&run_prepared::VERB),
     One(&status::VERB),
     One(&stop::VERB),
+    One(&trust::VERB),
     One(&version::VERB),
 ];

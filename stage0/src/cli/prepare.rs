@@ -74,8 +74,7 @@ impl Wish<'_> {
         made: impl FnOnce(&LockedPod) -> anyhow::Result<()>,
     ) -> anyhow::Result<LockedPod> {
         let data_dir = global.data_dir()?;
-        let config = global.config()?;
-        let fetcher = Fetcher::new(store, &config, global.insecure_options, self.flags.policy());
+        let fetcher = Fetcher::new(store, global.fetch_settings(self.flags.policy())?);
         let lock = store.prepare_lock()?;
         let stage1 = stage1::find(store, &fetcher, &self.flags.stage1.choice()?)
             .context("error finding stage1 image")?;

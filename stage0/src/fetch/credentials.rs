@@ -40,7 +40,7 @@ struct Answer {
 impl Fetcher<'_> {
     /// What to tell the registry `host`; `None` leaves us anonymous.
     pub(super) fn registry_credentials(&self, host: &str) -> Option<Credentials> {
-        self.config.registry(host).cloned().or_else(|| {
+        self.settings.config.registry(host).cloned().or_else(|| {
             let candidates = [docker_config(), podman_config()];
             candidates.into_iter().flatten().find_map(|path| from_file(&path, host))
         })

@@ -26,11 +26,11 @@ impl Fetcher<'_> {
     pub(super) fn docker(&self, reference: &Reference) -> Result<Key, FetchError> {
         let url = format!("docker://{reference}");
         let known = self.store.index().remote(&url)?;
-        if let (Some(remote), PullPolicy::New | PullPolicy::Never) = (&known, self.policy) {
+        if let (Some(remote), PullPolicy::New | PullPolicy::Never) = (&known, self.settings.policy) {
             tracing::debug!(target: "image", "using image from local store for url {url}");
             return Ok(remote.key.clone());
         }
-        if self.policy == PullPolicy::Never {
+        if self.settings.policy == PullPolicy::Never {
             return Err(FetchError::NotLocal(url));
         }
         if self.verifies {
@@ -38,7 +38,7 @@ impl Fetcher<'_> {
         }
         tracing::debug!(target: "image", "remote fetching from URL {url:?}");
         let credentials = self.registry_credentials(&reference.host);
-        let registry = Registry::connect(&self.http, reference, self.insecure.http(), credentials)?;
+        let registry = Registry::connect(&self.http, reference, self.settings.insecure.http(), credentials)?;
         let (manifest, digest) = pull_manifest(&registry, reference)?;
         if let Some(remote) = known.filter(|known| known.etag == digest.to_string()) {
             return Ok(remote.key);

@@ -16,8 +16,17 @@ pub struct Aside {
 impl Aside {
     /// Makes an empty one on the file system of `dir`.
     pub fn new(dir: &Path) -> io::Result<Self> {
+        Self::with_mode(dir, 0o640)
+    }
+
+    /// One that everybody may read.
+    pub fn readable(dir: &Path) -> io::Result<Self> {
+        Self::with_mode(dir, 0o644)
+    }
+
+    fn with_mode(dir: &Path, mode: u32) -> io::Result<Self> {
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-        Ok(Aside { file: fs::open(dir, flags, Mode::from_raw_mode(0o640))?.into() })
+        Ok(Aside { file: fs::open(dir, flags, Mode::from_raw_mode(mode))?.into() })
     }
 
     /// The file, to write to and read from.

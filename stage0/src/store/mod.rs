@@ -12,7 +12,7 @@ mod lookup;
 pub use aside::{Aside, sync_dir};
 pub use dirs::Dirs;
 pub use group::rkt_group;
-pub use import::{ImportError, Imported};
+pub use import::{ImportError, Imported, Staged};
 pub use index::{ImageInfo, Index, LayerInfo, Remote, now};
 pub use key::{BadKey, Key};
 pub use lock::FileLock;
@@ -62,7 +62,7 @@ pub enum StoreError {
 
 impl StoreError {
     /// For `map_err` on I/O results.
-    pub fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+    pub fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
         let path = path.to_path_buf();
         move |source| StoreError::Io { action, path, source }
     }

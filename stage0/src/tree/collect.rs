@@ -89,10 +89,10 @@ impl Store {
             self.remove_unless_locked(&file, &self.dirs().tree_lock(&layer::tree_id(name)))?;
         }
         for name in names(&self.dirs().tmp()) {
-            // A layer's download is guarded by the layer's lock, any other by a lock of its own name.
+            // A layer's download is guarded by the layer's lock, any other by a lock of its name.
             let lock = match name.strip_prefix("layer-").and_then(|rest| rest.get(..64)) {
                 Some(diff_id) => self.dirs().tree_lock(&layer::tree_id(diff_id)),
-                None => self.dirs().image_lock(&name),
+                None => self.dirs().image_lock(name.split('.').next().unwrap_or_default()),
             };
             self.remove_unless_locked(&self.dirs().tmp().join(&name), &lock)?;
         }

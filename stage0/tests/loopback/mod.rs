@@ -2,8 +2,10 @@
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub mod aci;
 pub mod layout;
 pub mod registry;
+pub mod web;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -44,7 +44,7 @@ fn run(words: &[String]) -> anyhow::Result<u8> {
     }
     let Some(dir) = path.parent() else { anyhow::bail!("{:?} is not a file name", flags.file) };
     let cannot = || format!("Cannot write {path:?}");
-    let mut file = Aside::new(dir).with_context(cannot)?;
+    let mut file = Aside::readable(dir).with_context(cannot)?;
     store.export(&key, file.file())?;
     file.replace(&path).with_context(cannot)?;
     Ok(0)
