@@ -1,5 +1,6 @@
 //! What users write to name an image (rkt-reference 2.2).
 
+use super::layout::{Form, LocalImage};
 use crate::registry::{BadReference, Reference};
 use appc::image_name::ImageNameError;
 use appc::{Hash, ImageName};
@@ -19,6 +20,8 @@ pub enum ImageArg {
     Url(Url),
     /// An image in a registry.
     Docker(Reference),
+    /// An image in an OCI layout or archive on this host.
+    Local(LocalImage),
 }
 
 /// Why text does not name an image.
@@ -43,6 +46,16 @@ impl ImageArg {
         }
         if let Some(image) = text.strip_prefix("docker://").or_else(|| text.strip_prefix("docker:")) {
             return Ok(ImageArg::Docker(image.parse()?));
+        }
+        let forms = [
+            ("oci:", Form::Oci),
+            ("oci-archive:", Form::OciArchive),
+            ("docker-archive:", Form::DockerArchive),
+        ];
+        for (prefix, form) in forms {
+            if let Some(rest) = text.strip_prefix(prefix) {
+                return Ok(ImageArg::Local(LocalImage::parse(form, rest)));
+            }
         }
         match text.split_once("://").map(|(scheme, _)| scheme) {
             Some(scheme @ ("file" | "http" | "https")) => Self::url(text, scheme),

@@ -7,6 +7,7 @@ mod file;
 mod image_arg;
 mod keys;
 mod layers;
+mod layout;
 mod partial;
 mod policy;
 mod progress;
@@ -16,6 +17,7 @@ mod web;
 
 pub use image_arg::{BadImageArg, ImageArg, for_host, host_arch};
 pub use layers::BlobSource;
+pub use layout::{Form, LayoutError, LocalImage};
 pub use policy::{PullPolicy, UnknownPolicy};
 pub use progress::Progress;
 pub use settings::Settings;
@@ -68,6 +70,9 @@ pub enum FetchError {
     /// It cannot be converted.
     #[error(transparent)]
     Convert(#[from] ConvertError),
+    /// A local image cannot be read.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
     /// A transfer broke.
     #[error("Cannot download {name}")]
     Download {
@@ -249,6 +254,7 @@ impl<'a> Fetcher<'a> {
             ImageArg::Hash(hash) => self.store.find_key(hash)?,
             ImageArg::File(path) => self.file(path, signature)?,
             ImageArg::Docker(reference) => self.docker(reference)?,
+            ImageArg::Local(image) => self.local(image)?,
             ImageArg::Name(name) => self.name(name)?,
             ImageArg::Url(url) => self.url(url, signature)?,
         };

@@ -34,6 +34,11 @@ impl Aside {
         &mut self.file
     }
 
+    /// The file for good, without ever getting a name.
+    pub fn into_file(self) -> File {
+        self.file
+    }
+
     /// As [`publish`](Self::publish), but the new content wins.
     pub fn replace(self, path: &Path) -> io::Result<()> {
         let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;

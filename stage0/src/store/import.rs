@@ -145,6 +145,13 @@ impl Store {
     }
 }
 
+/// Checks that `input` is an ACI that would be taken, and returns its manifest.
+pub fn check_aci(input: impl Read, limits: Limits) -> Result<ImageManifest, ImportError> {
+    let decoder = Decoder::new(input).map_err(ImportError::Read)?;
+    let manifest = check(&mut decoder.take(limits.bytes), limits)?;
+    ImageManifest::from_slice(&manifest).map_err(|e| ImportError::Manifest(Box::new(e)))
+}
+
 /// Copies a whole archive to `out` and returns its manifest, key and length.
 fn copy(input: impl Read, out: &mut File, limits: Limits) -> Result<(Vec<u8>, Key, u64), ImportError> {
     let out = BufWriter::with_capacity(1 << 20, out);

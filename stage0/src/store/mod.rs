@@ -12,7 +12,7 @@ mod lookup;
 pub use aside::{Aside, sync_dir};
 pub use dirs::Dirs;
 pub use group::rkt_group;
-pub use import::{ImportError, Imported, Staged};
+pub use import::{ImportError, Imported, Staged, check_aci};
 pub use index::{ImageInfo, Index, LayerInfo, Remote, now};
 pub use key::{BadKey, Key};
 pub use lock::FileLock;

@@ -40,6 +40,11 @@ impl<R: Read> TarReader<R> {
         self
     }
 
+    /// Where in the stream the next byte is: right after [`next_entry`](Self::next_entry), the content's beginning.
+    pub fn position(&self) -> u64 {
+        self.at
+    }
+
     /// The next entry, or `None` after the end marker.
     pub fn next_entry(&mut self) -> Result<Option<Entry>, TarError> {
         let mut long_name = None;

@@ -1,6 +1,7 @@
 //! `rkt image`: what is in the store.
 
 mod cat_manifest;
+mod convert;
 mod export;
 mod extract;
 mod gc;
@@ -8,6 +9,7 @@ mod list;
 mod output;
 mod render;
 mod rm;
+mod validate;
 mod verify;
 
 use super::Entry;
@@ -20,12 +22,14 @@ pub const GROUP: Entry = Entry::Group {
     about: "Operate on images in the local store",
     verbs: &[
         &cat_manifest::VERB,
+        &convert::VERB,
         &export::VERB,
         &extract::VERB,
         &gc::VERB,
         &list::VERB,
         &render::VERB,
         &rm::VERB,
+        &validate::VERB,
         &verify::VERB,
     ],
 };
@@ -46,7 +50,7 @@ fn find(store: &Store, text: &str) -> anyhow::Result<Key> {
             let remote = store.index().remote(url.as_str())?;
             Ok(remote.map(|remote| remote.key).ok_or_else(|| LookupError::Name(text.to_owned()))?)
         }
-        ImageArg::File(_) => Err(LookupError::Name(text.to_owned()).into()),
+        ImageArg::File(_) | ImageArg::Local(_) => Err(LookupError::Name(text.to_owned()).into()),
     }
 }
 

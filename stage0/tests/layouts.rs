@@ -1,0 +1,87 @@
+//! Images in local layouts and archives, written by umoci and skopeo.
+
+#![allow(clippy::unwrap_used)] // A test that cannot go on says where.
+
+mod loopback;
+
+use loopback::layout::Layout;
+use loopback::{Rkt, tool};
+
+#[test]
+fn layouts_and_archives_hold_the_same_image() {
+    let rkt = Rkt::new();
+    let layout = Layout::new(rkt.dir.path());
+    let image = layout
+        .image("one")
+        .layer("/etc", &[("a", "1"), ("b", "1")])
+        .without("/etc/b")
+        .layer("/opt", &[("c", "1")]);
+    layout.image("two");
+    let path = |name: &str| rkt.dir.path().join(name).display().to_string();
+    let copy = |to: &str| {
+        tool("skopeo", "skopeo", &["--insecure-policy", "copy", &format!("oci:{}", image.name()), to])
+    };
+    copy(&format!("oci-archive:{}:one", path("oci.tar")));
+    copy(&format!("docker-archive:{}:example.com/team/app:2", path("docker.tar")));
+    tool("gzip", "gzip", &["-k", &path("oci.tar")]);
+    for form in [
+        format!("oci:{}", image.name()),
+        format!("oci-archive:{}", path("oci.tar")),
+        format!("oci-archive:{}", path("oci.tar.gz")),
+        format!("docker-archive:{}", path("docker.tar")),
+        format!("docker-archive:{}:example.com/team/app:2", path("docker.tar")),
+    ] {
+        let key = rkt.fetch(&form);
+        assert_eq!(rkt.show(&key), ["etc", "etc/a=1", "opt", "opt/c=1"], "{form}");
+    }
+    assert_eq!(rkt.show("example.com/team/app:2").len(), 4);
+    let layers = rkt.stored().into_iter().filter(|p| p.to_string_lossy().contains("cas/layer/")).count();
+    assert_eq!(layers, 3);
+    let error = rkt.run(&["fetch", &format!("oci:{}", layout.path.display())]).failed();
+    assert!(
+        error.contains("name one of them with :TAG: one, two") || error.contains(": two, one"),
+        "{error}"
+    );
+    let error = rkt.run(&["fetch", "oci:/no/such"]).failed();
+    assert!(error.contains("/no/such"), "{error}");
+    let error = Rkt::with_options("none").run(&["fetch", &format!("oci:{}", image.name())]).failed();
+    assert!(error.contains("--insecure-options=image"), "{error}");
+}
+
+#[test]
+fn converted_images_are_valid_acis() {
+    let rkt = Rkt::new();
+    let layout = Layout::new(rkt.dir.path());
+    let image = layout.image("one").layer("/etc", &[("a", "1"), ("b", "1")]).without("/etc/b");
+    let file = rkt.dir.path().join("out.aci").display().to_string();
+    let from = format!("oci:{}", image.name());
+    assert_eq!(rkt.run(&["image", "convert", &from, &file]).ok(), "oci\n");
+    assert!(rkt.run(&["image", "convert", &from, &file]).failed().contains("try --overwrite"));
+    assert!(rkt.run(&["image", "validate", &file]).ok().ends_with("valid app container image\n"));
+    let key = rkt.fetch(&file);
+    assert_eq!(rkt.show(&key), ["etc", "etc/a=1"]);
+    let exported = rkt.dir.path().join("again.aci");
+    rkt.run(&["image", "export", &key, exported.to_str().unwrap()]).ok();
+    assert_eq!(std::fs::read(&exported).unwrap(), std::fs::read(&file).unwrap());
+}
+
+#[test]
+fn invalid_files_are_named_with_their_fault() {
+    let rkt = Rkt::new();
+    let path = rkt.dir.path().join("manifest");
+    let manifest = path.to_str().unwrap();
+    let check = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        rkt.run(&["image", "validate", manifest])
+    };
+    assert!(
+        check(r#"{"acKind":"ImageManifest","acVersion":"0.8.11","name":"a"}"#)
+            .ok()
+            .contains("valid image manifest")
+    );
+    assert!(
+        check(r#"{"acKind":"ImageManifest","acVersion":"0.8.11","name":"A B"}"#).failed().contains("A B")
+    );
+    assert!(check("{\"acKind\":\"PodManifest\"}").failed().contains("acVersion"));
+    assert!(check("not an image at all").failed().contains("is not valid"));
+}
