@@ -68,7 +68,12 @@ fn read_back(dir: &Path) -> Result<()> {
     drop(file);
     // Where that is allowed, so that the bytes come from the file system and not from memory.
     let _ = fs::write("/proc/sys/vm/drop_caches", "3");
-    let mut file = File::open(&path)?;
+    compare(&path, size)
+}
+
+/// That a file is what `read_back` wrote with this many MiB.
+pub fn compare(path: &Path, size: usize) -> Result<()> {
+    let mut file = File::open(path)?;
     let mut read = vec![0; MIB];
     for part in 0..size {
         file.read_exact(&mut read)?;

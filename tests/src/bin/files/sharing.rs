@@ -21,7 +21,7 @@ use rustix::{
     io::Errno,
 };
 
-use crate::{Check, expect_error};
+use crate::{Check, data, expect_error};
 
 /// The first argument that makes this program another process of a check.
 pub const CHILD: &str = "--child";
@@ -44,6 +44,7 @@ pub fn child(arguments: &[String]) -> ExitCode {
     match act(&words) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            eprintln!("files: {error:#}");
             let errno = error.downcast_ref::<std::io::Error>().and_then(|e| e.raw_os_error());
             ExitCode::from(errno.and_then(|errno| u8::try_from(errno).ok()).unwrap_or(255))
         }
@@ -53,6 +54,7 @@ pub fn child(arguments: &[String]) -> ExitCode {
 fn act(words: &[&str]) -> Result<()> {
     match words {
         ["nothing"] => {}
+        ["compare", path, size] => data::compare(Path::new(path), size.parse()?)?,
         ["lock", path] => {
             let file = OpenOptions::new().write(true).open(path)?;
             fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive).map_err(std::io::Error::from)?;
