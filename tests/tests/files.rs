@@ -55,7 +55,7 @@ fn find(directory: &Path, wanted: &str) -> Option<PathBuf> {
 #[test]
 fn files_behave_as_on_ext4() {
     let rkt = Rkt::new().limit(LIMIT);
-    let finished = run(&rkt, "FILES_MIB=16 /bin/files /root");
+    let finished = run(&rkt, "FILES_MIB=8 /bin/files /root");
     let text = finished.stdout_text().to_owned();
     assert!(!text.contains("FAILED") && text.contains("ok tmpfile"), "{text}");
     finished.expect_success();
