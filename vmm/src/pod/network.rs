@@ -13,17 +13,24 @@ pub enum NetworkError {
     Unavailable(String),
 }
 
-/// Checks that the pod can have the networks of `--net`.
-pub fn check(networks: &str) -> Result<(), NetworkError> {
-    let names = networks.split(',').map(|network| network.split(':').next().unwrap_or(network));
-    for name in names {
-        match name {
+/// What to tell whoever did not ask for `--net=none`.
+const LOOPBACK_ONLY: &str =
+    "Network \"default\" is not available yet: the pod has loopback only (as with --net=none)";
+
+/// Checks that the pod can have the networks of `--net`; what comes back is a line for the user.
+///
+/// `default` is what stage0 sends when nothing was asked for, so a pod that may need no network starts without it.
+pub fn check(networks: &str) -> Result<Option<&'static str>, NetworkError> {
+    let mut notice = None;
+    for network in networks.split(',') {
+        match network.split(':').next().unwrap_or(network) {
             "none" => {}
+            "default" => notice = Some(LOOPBACK_ONLY),
             "host" => return Err(NetworkError::Host),
             other => return Err(NetworkError::Unavailable(other.to_owned())),
         }
     }
-    Ok(())
+    Ok(notice)
 }
 
 #[cfg(test)]
@@ -31,10 +38,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_none_works() {
-        assert_eq!(check("none"), Ok(()));
+    fn only_loopback_works_and_the_default_says_so() {
+        assert_eq!(check("none"), Ok(None));
+        assert_eq!(check("default"), Ok(Some(LOOPBACK_ONLY)));
         assert_eq!(check("host"), Err(NetworkError::Host));
-        assert_eq!(check("default"), Err(NetworkError::Unavailable("default".into())));
-        assert_eq!(check("none,lan:IP=1.2.3.4"), Err(NetworkError::Unavailable("lan".into())));
+        assert_eq!(check("default,lan:IP=1.2.3.4"), Err(NetworkError::Unavailable("lan".into())));
     }
 }

@@ -37,7 +37,7 @@ const LAST_LINES: Duration = Duration::from_secs(5);
 
 /// Runs the pod of the current directory until it ends.
 pub fn run(arguments: RunArguments) -> Result<Ending, PodError> {
-    network::check(&arguments.networks)?;
+    let network_notice = network::check(&arguments.networks)?;
     let _lock = PodLock::inherit()?;
     let directory = PodDirectory::current();
     let manifest = directory.manifest()?;
@@ -47,6 +47,9 @@ pub fn run(arguments: RunArguments) -> Result<Ending, PodError> {
     let has_terminal = arguments.interactive && terminal::is_terminal();
     let signals = Signals::block(has_terminal).map_err(PodError::Resource)?;
     let diagnostics = Diagnostics::start().map_err(PodError::Resource)?;
+    if let Some(notice) = network_notice {
+        diagnostics.say(notice);
+    }
     let pod = Pod { arguments, manifest, directory, stdio: HostStdio::own() };
     let ending = run_machine(pod, &signals, &diagnostics);
     terminal::restore();
