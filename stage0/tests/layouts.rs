@@ -85,3 +85,46 @@ fn invalid_files_are_named_with_their_fault() {
     assert!(check("{\"acKind\":\"PodManifest\"}").failed().contains("acVersion"));
     assert!(check("not an image at all").failed().contains("is not valid"));
 }
+
+#[test]
+fn images_are_built_of_files_and_other_images() {
+    let rkt = Rkt::new();
+    let path = |name: &str| rkt.dir.path().join(name).display().to_string();
+    let source = rkt.dir.path().join("source");
+    std::fs::create_dir_all(source.join("bin")).unwrap();
+    std::fs::write(source.join("bin/app"), "program").unwrap();
+    std::fs::hard_link(source.join("bin/app"), source.join("bin/same")).unwrap();
+    std::fs::write(rkt.dir.path().join("conf"), "setting").unwrap();
+    let (one, two, layout) = (path("one.aci"), path("two.aci"), path("layout"));
+    let build = |args: &[&str]| rkt.run(&[&["image", "build"], args].concat());
+    assert!(build(&[&one]).failed().contains("an image needs a name"));
+    let root = format!("--copy={}:/", source.display());
+    let words = [&root, "--name=example.com/one", "--label=version=1", "--exec=/bin/app", "--exec=-v"];
+    let more =
+        ["--environment=A=B", "--port=web:tcp:80", "--mount=data:/data:ro", "--user=7", "--group=8", &one];
+    build(&[&words[..], &more].concat()).ok();
+    assert!(build(&[&words[..], &[&one]].concat()).failed().contains("try --overwrite"));
+    assert!(rkt.run(&["image", "validate", &one]).ok().contains("valid"));
+    let conf = format!("--copy={}:/etc/conf", path("conf"));
+    let base = format!("--base={one}");
+    build(&[&base, &conf, "--label=version=2", "--environment=A=C", &two]).ok();
+    build(&["--oci", &base, &conf, "--label=version=2", &layout]).ok();
+    let expected = ["bin", "bin/app=program", "bin/same=program", "etc", "etc/conf=setting"];
+    for image in [two, format!("oci:{layout}:2")] {
+        let key = rkt.fetch(&image);
+        let shown: Vec<_> = rkt.show(&key);
+        assert_eq!(shown, expected, "{image}");
+        let manifest: serde_json::Value =
+            serde_json::from_str(&rkt.run(&["image", "cat-manifest", &key]).ok()).unwrap();
+        assert_eq!(manifest["app"]["exec"], serde_json::json!(["/bin/app", "-v"]));
+        assert_eq!((&manifest["app"]["user"], &manifest["app"]["group"]), (&"7".into(), &"8".into()));
+        let labels = manifest["labels"].as_array().unwrap();
+        assert!(labels.contains(&serde_json::json!({"name": "version", "value": "2"})), "{labels:?}");
+    }
+    // Other tools agree that it is a layout.
+    tool(
+        "skopeo",
+        "skopeo",
+        &["--insecure-policy", "copy", &format!("oci:{layout}:2"), &format!("dir:{}", path("copied"))],
+    );
+}

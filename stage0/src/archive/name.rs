@@ -98,6 +98,15 @@ impl RelPath {
         RelPath(bytes)
     }
 
+    /// This path below `dir`.
+    pub fn below(&self, dir: &RelPath) -> RelPath {
+        match (dir.is_root(), self.is_root()) {
+            (true, _) => self.clone(),
+            (_, true) => dir.clone(),
+            _ => RelPath([&dir.0[..], b"/", &self.0].concat()),
+        }
+    }
+
     /// The rest after a leading component, e.g. `rootfs`; `None` when the path does not start with it.
     pub fn strip(&self, first: &[u8]) -> Option<RelPath> {
         let rest = self.0.strip_prefix(first)?;

@@ -31,13 +31,8 @@ fn write_entry(
     Ok(to.write(path, entry, None, &mut content)?)
 }
 
-impl Tree {
-    /// The merged view of the tree's directories.
-    pub fn stack(&self) -> Result<Stack, RenderError> {
-        Stack::open(self.lowers()).map_err(RenderError::io("open tree", self.dir()))
-    }
-
-    /// Calls `visit` for everything in the merged tree: the entry (its name below `prefix`) and, for files, their
+impl Stack {
+    /// Calls `visit` for everything in the merged view: the entry (its name below `prefix`) and, for files, their
     /// content. Further names of a file already seen come as hard links.
     pub fn visit<E>(
         &self,
@@ -45,16 +40,19 @@ impl Tree {
         mut visit: impl FnMut(&RelPath, &Entry, Option<&RelPath>, &mut dyn Read) -> Result<(), E>,
     ) -> Result<(), E>
     where
-        E: From<RenderError> + From<BeneathError>,
+        E: From<BeneathError>,
     {
         let mut seen: HashMap<(u64, u64), RelPath> = HashMap::new();
-        self.stack()?.walk(|found| {
+        self.walk(|found| {
             let Some(mut entry) = found.entry(prefix)? else { return Ok(()) };
             if entry.kind == Kind::File && found.stat.st_nlink > 1 {
                 let inode = (found.stat.st_dev, found.stat.st_ino);
                 if let Some(first) = seen.get(&inode) {
                     entry.kind = Kind::Hardlink;
-                    entry.link = [prefix, b"/", first.as_bytes()].concat();
+                    entry.link = match prefix {
+                        b"" => first.as_bytes().to_vec(),
+                        prefix => [prefix, b"/", first.as_bytes()].concat(),
+                    };
                     entry.size = 0;
                     entry.segments.clear();
                     return visit(&found.path, &entry, Some(first), &mut io::empty());
@@ -69,6 +67,25 @@ impl Tree {
                 _ => visit(&found.path, &entry, None, &mut io::empty()),
             }
         })
+    }
+}
+
+impl Tree {
+    /// The merged view of the tree's directories.
+    pub fn stack(&self) -> Result<Stack, RenderError> {
+        Stack::open(self.lowers()).map_err(RenderError::io("open tree", self.dir()))
+    }
+
+    /// [`Stack::visit`] of the tree's merged view.
+    pub fn visit<E>(
+        &self,
+        prefix: &[u8],
+        visit: impl FnMut(&RelPath, &Entry, Option<&RelPath>, &mut dyn Read) -> Result<(), E>,
+    ) -> Result<(), E>
+    where
+        E: From<RenderError> + From<BeneathError>,
+    {
+        self.stack()?.visit(prefix, visit)
     }
 
     /// Copies the merged tree into the existing directory `to`.

@@ -98,6 +98,16 @@ impl Stack {
         Ok(false)
     }
 
+    /// What the merged view has at `path`.
+    pub fn find(&self, path: &RelPath) -> Result<Option<Found<'_>>, BeneathError> {
+        let shown = self.providers(path, 0)?;
+        Ok(shown.first().map(|(number, stat)| Found {
+            path: path.clone(),
+            stat: *stat,
+            layer: &self.layers[*number],
+        }))
+    }
+
     /// The layer with this number, 0 being the topmost.
     pub fn layer(&self, number: usize) -> &Beneath {
         &self.layers[number]

@@ -1,5 +1,6 @@
 //! `rkt image`: what is in the store.
 
+mod build;
 mod cat_manifest;
 mod convert;
 mod export;
@@ -21,6 +22,7 @@ pub const GROUP: Entry = Entry::Group {
     name: "image",
     about: "Operate on images in the local store",
     verbs: &[
+        &build::VERB,
         &cat_manifest::VERB,
         &convert::VERB,
         &export::VERB,
