@@ -8,7 +8,9 @@ use std::{
         unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     },
     path::Path,
-    ptr, slice, thread,
+    ptr, slice,
+    sync::LazyLock,
+    thread,
 };
 
 use anyhow::{Context, Result, ensure};
@@ -38,12 +40,22 @@ pub const CHECKS: &[Check] = &[
 
 const MIB: usize = 1 << 20;
 
-/// Bytes that differ everywhere, and from `seed` to seed.
+/// Noise from which patterns are cut, made once: this program may be unoptimized, and run on an emulated CPU.
+static NOISE: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    (1..=8192_u64).flat_map(|word| word.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes()).collect()
+});
+
+/// Bytes of which every block of 512 says its place and its seed.
 fn pattern(seed: usize, len: usize) -> Vec<u8> {
-    (0..len.div_ceil(8))
-        .flat_map(|i| ((i + 1) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15 + 2 * seed as u64).to_le_bytes())
-        .take(len)
-        .collect()
+    let start = seed % NOISE.len();
+    let mut bytes = NOISE.repeat((start + len).div_ceil(NOISE.len()));
+    bytes.drain(..start);
+    bytes.truncate(len);
+    for (place, block) in bytes.chunks_exact_mut(512).enumerate() {
+        block[..8].copy_from_slice(&seed.to_le_bytes());
+        block[8..16].copy_from_slice(&place.to_le_bytes());
+    }
+    bytes
 }
 
 fn rw(path: &Path) -> Result<File> {
