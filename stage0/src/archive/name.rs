@@ -9,7 +9,7 @@ pub const MAX_NAME: usize = 4095;
 /// Why a name in an archive cannot be used as a path below the root.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum NameError {
-    /// The name starts with `/`.
+    /// The name starts with `/`, and is not the root alone.
     #[error("Name {0:?} is absolute")]
     Absolute(String),
     /// A component is `..`.
@@ -30,7 +30,8 @@ pub enum NameError {
 pub struct RelPath(Vec<u8>);
 
 impl RelPath {
-    /// Checks and normalises a raw name: `./a//b/` is `a/b`.
+    /// Checks and normalises a raw name: `./a//b/` is `a/b`, and `/`, which umoci writes for a layer's root, is the
+    /// root.
     pub fn parse(raw: &[u8]) -> Result<Self, NameError> {
         let shown = || String::from_utf8_lossy(&raw[..raw.len().min(256)]).into_owned();
         if raw.len() > MAX_NAME {
@@ -39,7 +40,7 @@ impl RelPath {
         if raw.contains(&0) {
             return Err(NameError::Nul(shown()));
         }
-        if raw.first() == Some(&b'/') {
+        if raw.first() == Some(&b'/') && raw.len() > 1 {
             return Err(NameError::Absolute(shown()));
         }
         let mut out = Vec::with_capacity(raw.len());
@@ -131,7 +132,8 @@ mod tests {
 
     #[test]
     fn normalises() {
-        for (raw, want) in [("./a//b/", "a/b"), ("", ""), (".", ""), ("./", ""), ("a", "a"), ("a/./b", "a/b")]
+        for (raw, want) in
+            [("./a//b/", "a/b"), ("", ""), ("/", ""), (".", ""), ("./", ""), ("a", "a"), ("a/./b", "a/b")]
         {
             assert_eq!(RelPath::parse(raw.as_bytes()).unwrap().as_bytes(), want.as_bytes());
         }
