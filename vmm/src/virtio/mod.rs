@@ -6,6 +6,7 @@ pub mod conformance;
 mod device;
 pub mod fs;
 pub mod mmio;
+pub mod net;
 mod queue;
 pub mod rng;
 pub mod vsock;
