@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use virtio_queue::DescriptorChain;
+use virtio_queue::{DescriptorChain, desc::split::Descriptor};
 use vm_memory::{GuestMemory, GuestMemoryMmap, VolatileSlice};
 
 use super::MAX_PAYLOAD;
@@ -112,10 +112,7 @@ impl<'a> TxPacket<'a> {
         M: Deref,
         M::Target: GuestMemory,
     {
-        let buffer = chain
-            .readable()
-            .map(|descriptor| memory.get_slice(descriptor.addr(), descriptor.len() as usize).ok())
-            .collect::<Option<Vec<_>>>()?;
+        let buffer = slices(memory, chain.readable())?;
         let (front, rest) = split(buffer, HEADER_LEN)?;
         let mut bytes = [0; HEADER_LEN];
         let mut at = 0;
@@ -146,10 +143,7 @@ impl<'a> RxBuffer<'a> {
         M: Deref,
         M::Target: GuestMemory,
     {
-        let buffer = chain
-            .writable()
-            .map(|descriptor| memory.get_slice(descriptor.addr(), descriptor.len() as usize).ok())
-            .collect::<Option<Vec<_>>>()?;
+        let buffer = slices(memory, chain.writable())?;
         let (header, payload) = split(buffer, HEADER_LEN)?;
         (total_len(&payload) > 0).then_some(RxBuffer { header, payload })
     }
@@ -164,6 +158,16 @@ impl<'a> RxBuffer<'a> {
         }
         HEADER_LEN as u32 + header.len
     }
+}
+
+/// The memory of descriptors; `None` when one lies outside of it.
+fn slices(
+    memory: &GuestMemoryMmap,
+    descriptors: impl Iterator<Item = Descriptor>,
+) -> Option<Vec<VolatileSlice<'_>>> {
+    descriptors
+        .map(|descriptor| memory.get_slice(descriptor.addr(), descriptor.len() as usize).ok())
+        .collect()
 }
 
 /// The number of bytes in all slices.
