@@ -110,6 +110,17 @@ fn this_process_keeps_its_umask_and_directory() {
 }
 
 #[test]
+fn only_files_that_others_write_are_flushed() {
+    for (cache, expected) in [(CachePolicy::Pod, Err(libc::ENOSYS)), (CachePolicy::Volume, Ok(Vec::new()))] {
+        let directory = TempDir::new().unwrap();
+        let mut guest = Guest::new(&ShareConfig { cache, ..share(directory.path()) });
+        let (entry, fh) = guest.create(ROOT, "file", 0o644, libc::O_RDWR).unwrap();
+        let flush = FlushIn { fh, ..FlushIn::default() };
+        assert_eq!(guest.request(Opcode::Flush, entry.nodeid, flush.as_slice(), 0), expected);
+    }
+}
+
+#[test]
 fn names_cannot_lead_out_of_the_share() {
     let outside = TempDir::new().unwrap();
     let directory = outside.path().join("share");
