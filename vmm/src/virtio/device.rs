@@ -5,7 +5,7 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
 };
 
@@ -105,13 +105,19 @@ pub enum ActivateError {
 pub struct Interrupt {
     status: AtomicU32,
     config_generation: AtomicU32,
+    raised_by_others: AtomicBool,
     line: EventFd,
 }
 
 impl Interrupt {
     /// An interrupt that raises its line by writing to `line`.
     pub fn new(line: EventFd) -> Self {
-        Interrupt { status: AtomicU32::new(0), config_generation: AtomicU32::new(0), line }
+        Interrupt {
+            status: AtomicU32::new(0),
+            config_generation: AtomicU32::new(0),
+            raised_by_others: AtomicBool::new(false),
+            line,
+        }
     }
 
     /// Tells the driver that a queue has used buffers.
@@ -132,7 +138,19 @@ impl Interrupt {
 
     /// The InterruptStatus register.
     pub fn status(&self) -> u32 {
-        self.status.load(Ordering::SeqCst)
+        let others = if self.raised_by_others.load(Ordering::SeqCst) { INTERRUPT_USED_RING } else { 0 };
+        self.status.load(Ordering::SeqCst) | others
+    }
+
+    /// The event that raises the line, for who does so without this process (see `set_raised_by_others`).
+    pub fn line(&self) -> &EventFd {
+        &self.line
+    }
+
+    /// Says whether others than this process, such as the host's kernel, raise the line for used buffers. They do not
+    /// set the bit in InterruptStatus: it is always set meanwhile.
+    pub fn set_raised_by_others(&self, by_others: bool) {
+        self.raised_by_others.store(by_others, Ordering::SeqCst);
     }
 
     /// The driver's write to InterruptACK.

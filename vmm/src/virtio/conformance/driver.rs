@@ -166,7 +166,12 @@ impl Driver {
     /// Negotiates everything, sets up every queue, and sets DRIVER_OK. The device works then.
     pub fn start(&mut self) {
         let features = self.offered();
-        assert!(self.negotiate(features), "Device refuses the features it offers");
+        self.start_with(features);
+    }
+
+    /// As `start`, with some of the features.
+    pub fn start_with(&mut self, features: u64) {
+        assert!(self.negotiate(features), "Device refuses features it offers");
         self.rings = self.make_rings();
         for (queue, ring) in self.rings.clone().iter().enumerate() {
             assert!(self.set_up_queue(queue as u32, ring), "Device refuses queue {queue}");

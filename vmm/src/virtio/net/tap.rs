@@ -1,21 +1,22 @@
 //! The tap interface at the host's end of the cable.
 
 use std::{
-    ffi::{CStr, c_char, c_int, c_ulong},
+    ffi::{CStr, c_char, c_int, c_uint, c_ulong},
     fs::{File, OpenOptions},
     io,
     os::{fd::AsRawFd, unix::fs::OpenOptionsExt},
 };
 
 use libc::{
-    IFF_MULTI_QUEUE, IFF_NO_PI, IFF_TAP, IFF_TUN_EXCL, IFF_VNET_HDR, IFNAMSIZ, TUNSETIFF, TUNSETSNDBUF,
+    IFF_ATTACH_QUEUE, IFF_DETACH_QUEUE, IFF_MULTI_QUEUE, IFF_NO_PI, IFF_TAP, IFF_TUN_EXCL, IFF_VNET_HDR,
+    IFNAMSIZ, TUN_F_CSUM, TUN_F_USO4, TUN_F_USO6, TUNSETIFF, TUNSETOFFLOAD, TUNSETQUEUE, TUNSETSNDBUF,
     TUNSETVNETHDRSZ, ifreq,
 };
 
+use super::HEADER_LEN;
+
 /// The most queue pairs of one interface: beyond this the host's CPUs are the limit.
 const MAX_QUEUE_PAIRS: u16 = 8;
-/// Bytes of `struct virtio_net_hdr_v1`, in front of every packet (virtio 1.2 §5.1.6).
-const HEADER_LEN: c_int = 12;
 /// Bytes of the guest's packets, with the kernel's own overhead, that may be on their way through the host at once.
 /// By default the kernel would hold 2 GiB on behalf of one guest.
 const SEND_BUFFER: c_int = 8 << 20;
@@ -86,6 +87,42 @@ impl Tap {
         self.queues.len() as u16
     }
 
+    /// The descriptor of a queue pair, if there are so many.
+    pub(super) fn queue(&self, index: u16) -> Option<&File> {
+        self.queues.get(usize::from(index))
+    }
+
+    /// Says what may be left to whoever reads: `TUN_F_` flags. Packets the reader could not cope with are finished by
+    /// the kernel.
+    pub(super) fn set_offloads(&self, flags: c_uint) -> io::Result<()> {
+        let Some(queue) = self.queues.first() else { return Ok(()) };
+        // SAFETY: the argument of this request is a number.
+        check(unsafe { libc::ioctl(queue.as_raw_fd(), TUNSETOFFLOAD, c_ulong::from(flags)) })
+    }
+
+    /// Whether the kernel segments datagrams. Forgets the offloads that were set.
+    pub(super) fn segments_udp(&self) -> bool {
+        let able = self.set_offloads(TUN_F_CSUM | TUN_F_USO4 | TUN_F_USO6).is_ok();
+        // Takes back what was accepted before.
+        able && self.set_offloads(0).is_ok()
+    }
+
+    /// Lets the interface give packets to one of its queues again, which must be detached.
+    pub(super) fn attach(&self, queue: &File) -> io::Result<()> {
+        set_queue(queue, IFF_ATTACH_QUEUE)
+    }
+
+    /// Keeps the interface from giving packets to one of its queues. Those it has given are lost.
+    pub(super) fn detach(&self, queue: &File) {
+        // Fails for one that is detached.
+        let _ = set_queue(queue, IFF_DETACH_QUEUE);
+    }
+
+    /// As it is when no driver has asked for more.
+    pub(super) fn detach_all_but_first(&self) {
+        self.queues.iter().skip(1).for_each(|queue| self.detach(queue));
+    }
+
     fn add_queue(&mut self, flags: c_int) -> Result<(), TapError> {
         let queue = OpenOptions::new()
             .read(true)
@@ -95,7 +132,7 @@ impl Tap {
             .map_err(TapError::Open)?;
         self.name = attach(&queue, &self.name, IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | flags)
             .map_err(|error| TapError::Create(self.name.clone(), error))?;
-        for (request, value) in [(TUNSETVNETHDRSZ, HEADER_LEN), (TUNSETSNDBUF, SEND_BUFFER)] {
+        for (request, value) in [(TUNSETVNETHDRSZ, HEADER_LEN as c_int), (TUNSETSNDBUF, SEND_BUFFER)] {
             set(&queue, request, &value).map_err(|error| TapError::Configure(self.name.clone(), error))?;
         }
         self.queues.push(queue);
@@ -117,6 +154,14 @@ fn attach(queue: &File, name: &str, flags: c_int) -> io::Result<String> {
     let name = request.ifr_name.map(|byte| byte as u8);
     let name = CStr::from_bytes_until_nul(&name).map_err(io::Error::other)?;
     Ok(name.to_string_lossy().into_owned())
+}
+
+fn set_queue(queue: &File, flags: c_int) -> io::Result<()> {
+    // SAFETY: all zeroes is a valid value of this structure of integers.
+    let mut request: ifreq = unsafe { std::mem::zeroed() };
+    request.ifr_ifru.ifru_flags = flags as i16;
+    // SAFETY: the kernel reads one `ifreq`.
+    check(unsafe { libc::ioctl(queue.as_raw_fd(), TUNSETQUEUE, &request) })
 }
 
 fn set(queue: &File, request: c_ulong, value: &c_int) -> io::Result<()> {
