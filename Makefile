@@ -69,6 +69,14 @@ bench: all
 install: all
 	install -D -m 755 $(target)/release/rkt $(DESTDIR)$(PREFIX)/bin/rkt
 	install -D -m 644 build/stage1-kvm.aci $(DESTDIR)$(STAGE1_IMAGES)/stage1-kvm.aci
+	rm -rf build/share
+	mkdir -p build/share/man/man1 build/share/bash-completion/completions build/share/zsh/site-functions \
+		build/share/fish/vendor_completions.d
+	$(target)/release/rkt help --man=build/share/man/man1
+	$(target)/release/rkt completion bash >build/share/bash-completion/completions/rkt
+	$(target)/release/rkt completion zsh >build/share/zsh/site-functions/_rkt
+	$(target)/release/rkt completion fish >build/share/fish/vendor_completions.d/rkt.fish
+	cd build/share && find . -type f -exec install -D -m 644 {} $(DESTDIR)$(abspath $(PREFIX))/share/{} \;
 
 kvm-shell:
 	@resources/provision host

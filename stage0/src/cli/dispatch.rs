@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::{COMMANDS, Entry, FAILURE, Verb, help, output};
+use super::{COMMANDS, Entry, FAILURE, Verb, help, old, output};
 use crate::log;
 
 /// The status of `rkt` without a command.
@@ -29,13 +29,27 @@ enum Request {
 pub fn main() -> ExitCode {
     let words: Result<Vec<String>, _> = std::env::args_os().skip(1).map(|word| word.into_string()).collect();
     let status = match words {
-        Ok(words) => serve(find(&words)),
+        Ok(words) => serve(find(&todays(&words))),
         Err(word) => {
             output::error_line(format_args!("Error: argument {word:?} is not valid UTF-8"));
             FAILURE
         }
     };
     ExitCode::from(status)
+}
+
+/// The words with the name of the command in today's spelling.
+fn todays(words: &[String]) -> Vec<String> {
+    let Some(position) = command_position(words) else { return words.to_vec() };
+    let translated = old::command(words, position);
+    show_hints("rkt", &translated.hints);
+    translated.words
+}
+
+fn show_hints(name: &str, hints: &[String]) {
+    for hint in hints {
+        output::error_line(format_args!("{name}: hint: {hint}"));
+    }
 }
 
 fn serve(request: Request) -> u8 {
@@ -58,12 +72,14 @@ fn serve(request: Request) -> u8 {
 }
 
 fn run(verb: &'static Verb, words: &[String]) -> u8 {
+    let old::Translated { words, hints } = old::flags(verb, words);
     let asks_for_help = words.iter().take_while(|word| *word != "--").any(|word| is_help(word));
     if verb.privileged && !asks_for_help && !rustix::process::geteuid().is_root() {
         output::error_line(format_args!("{}: cannot run as unprivileged user", verb.name));
         return FAILURE;
     }
-    let error = match (verb.run)(words) {
+    show_hints(verb.name, &hints);
+    let error = match (verb.run)(&words) {
         Ok(status) => return status,
         Err(error) => error,
     };
@@ -90,7 +106,7 @@ fn command_position(words: &[String]) -> Option<usize> {
     while let Some(word) = words.get(position) {
         if word == "--" {
             return None;
-        } else if FLAGS_WITH_VALUE.contains(&word.as_str()) {
+        } else if FLAGS_WITH_VALUE.contains(&old::double_dash(word).as_str()) {
             position += 2;
         } else if word.starts_with('-') || word.is_empty() {
             position += 1;
@@ -108,6 +124,7 @@ fn find(words: &[String]) -> Request {
     let mut rest = words.to_vec();
     let word = rest.remove(position);
     match by_name(COMMANDS, &word, Entry::name) {
+        None if word == old::INSTALL.name => Request::Run(&old::INSTALL, rest),
         None => Request::Unknown { word, parent: "rkt".to_owned() },
         Some(Entry::One(verb)) => Request::Run(verb, rest),
         Some(group @ Entry::Group { name, verbs, .. }) => find_in_group(group, name, verbs, rest),

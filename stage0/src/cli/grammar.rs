@@ -60,8 +60,10 @@ pub struct Grammar {
 
 /// Whether a flag takes the next word as its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Value {
+pub enum Value {
+    /// It does, unless it has one after `=`.
     NextWord,
+    /// It has a value after `=`, or none.
     AfterEquals,
 }
 
@@ -150,7 +152,7 @@ impl Grammar {
 }
 
 /// The flags of a command as they are written, with the way they take a value.
-fn flags_of(command: &Command) -> BTreeMap<String, Value> {
+pub fn flags_of(command: &Command) -> BTreeMap<String, Value> {
     let mut flags = BTreeMap::new();
     for arg in command.get_arguments() {
         let next_word =

@@ -1,6 +1,10 @@
 //! `rkt help [COMMAND]`.
 
-use super::{COMMANDS, Entry, GlobalFlags, Verb, output, parse};
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+use super::{COMMANDS, Entry, GlobalFlags, Verb, output, parse, whole};
 
 /// `rkt help`.
 pub const VERB: Verb = Verb {
@@ -14,6 +18,10 @@ pub const VERB: Verb = Verb {
 /// Flags of `rkt help`.
 #[derive(Debug, clap::Args)]
 pub struct Help {
+    /// Write the manual pages of all commands into this directory
+    #[arg(long, value_name = "DIR")]
+    man: Option<PathBuf>,
+
     /// The command, or the group and its command
     #[arg(value_name = "COMMAND")]
     command: Vec<String>,
@@ -21,6 +29,11 @@ pub struct Help {
 
 fn run(words: &[String]) -> anyhow::Result<u8> {
     let parsed = parse::parse::<Help>((VERB.command)(), words)?;
+    if let Some(dir) = parsed.own.man {
+        clap_mangen::generate_to(whole::command(), &dir)
+            .with_context(|| format!("Cannot write manual pages to {dir:?}"))?;
+        return Ok(0);
+    }
     let mut path = parsed.own.command.iter();
     let Some(name) = path.next() else { return Ok(print_overview()) };
     match COMMANDS.iter().find(|entry| entry.name() == name) {
@@ -49,11 +62,7 @@ pub fn print_overview() -> u8 {
             verbs.iter().map(|verb| (format!("{name} {}", verb.name), verb.about)).collect()
         }
     });
-    print_page(
-        "rkt",
-        "rkt, the application container runner: each pod in a micro-VM",
-        &names.collect::<Vec<_>>(),
-    )
+    print_page("rkt", whole::ABOUT, &names.collect::<Vec<_>>())
 }
 
 /// Prints the commands of a group.

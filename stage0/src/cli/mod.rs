@@ -8,14 +8,17 @@ pub mod grammar;
 
 mod cat_manifest;
 mod collect;
+mod completion;
 mod config;
 mod dispatch;
+mod export;
 mod fetch;
 mod flags;
 mod gc;
 mod help;
 mod image;
 mod list;
+mod old;
 mod output;
 mod parse;
 mod pod_flags;
@@ -29,6 +32,7 @@ mod trust;
 mod uuid_arg;
 mod verb;
 mod version;
+mod whole;
 
 pub use dispatch::main;
 pub use flags::GlobalFlags;
@@ -43,7 +47,9 @@ pub const FAILURE: u8 = 254;
 /// Every command, in the order in which help shows them.
 pub const COMMANDS: &[Entry] = &[
     One(&cat_manifest::VERB),
+    One(&completion::VERB),
     One(&config::VERB),
+    One(&export::VERB),
     One(&fetch::VERB),
     One(&gc::VERB),
     One(&help::VERB),

@@ -23,7 +23,7 @@ pub use progress::Progress;
 pub use settings::Settings;
 
 use crate::archive::Limits;
-use crate::config::AuthError;
+use crate::config::{AuthError, Config};
 use crate::convert::ConvertError;
 use crate::http::{Client, HttpError};
 use crate::registry::manifest::ManifestError;
@@ -233,6 +233,11 @@ impl<'a> Fetcher<'a> {
             progress: Progress::default(),
             renders: rustix::process::geteuid().is_root(),
         }
+    }
+
+    /// The configuration it works by.
+    pub fn config(&self) -> &Config {
+        &self.settings.config
     }
 
     /// Takes a file that needs no signature because it came with this rkt.

@@ -1,17 +1,21 @@
-//! From images to a running pod: filling the pod's directory, mounting its overlays, handing over to stage1.
+//! From images to a running pod and back: filling the pod's directory, mounting its overlays, handing over to stage1,
+//! and making an image of what an app has left.
 
 mod compatibility;
+mod export;
 mod prepare;
 mod start;
 
 pub use compatibility::{IncompatibleImage, check_image};
+pub use export::export;
 pub use prepare::{Preparation, prepare};
 pub use start::{Start, start};
 
 use crate::pod::PodError;
 use crate::stage1::{CallError, InterfaceError};
 use crate::store::StoreError;
-use crate::tree::RenderError;
+use crate::tree::{ExportError, RenderError};
+use std::path::PathBuf;
 
 /// Why a pod cannot be prepared or started.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +53,12 @@ pub enum LaunchError {
     /// The pod does not say which tree it was prepared with.
     #[error("The pod does not name the tree of app \"{0}\": remove it and prepare it again")]
     UnnamedTree(String),
+    /// Something is still mounted in a copied root file system.
+    #[error("\"{}\" is still mounted: unmount it first", .0.display())]
+    Mounted(PathBuf),
+    /// The app's files cannot be written as an image.
+    #[error(transparent)]
+    Export(#[from] ExportError),
     /// stage1 cannot be used.
     #[error(transparent)]
     Interface(#[from] InterfaceError),

@@ -73,7 +73,8 @@ fn mount(pod: &LockedPod, pods: &Pods, store: &Store) -> Result<(), LaunchError>
     Ok(())
 }
 
-fn rendered(store: &Store, app: &str, id: Option<String>) -> Result<Tree, LaunchError> {
+/// A tree that the pod was prepared with.
+pub(super) fn rendered(store: &Store, app: &str, id: Option<String>) -> Result<Tree, LaunchError> {
     let id = id.ok_or_else(|| LaunchError::UnnamedTree(app.to_owned()))?;
     let tree = store.rendered(&id).map_err(|source| LaunchError::Render { app: app.to_owned(), source })?;
     tree.ok_or_else(|| LaunchError::NoTree { app: app.to_owned(), tree: id })

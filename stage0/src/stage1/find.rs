@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use appc::{AcIdentifier, Labels, ValueError};
 
 use super::Choice;
+use crate::config::Config;
 use crate::fetch::{FetchError, Fetcher};
 use crate::store::{Key, Store, StoreError};
 
@@ -19,20 +20,40 @@ const IMAGES_DIR: &str = match option_env!("RKT_STAGE1_IMAGES_DIR") {
     Some(dir) => dir,
     None => "/usr/lib/rkt/stage1-images",
 };
+/// The end of versions that do not name one content: such an image is never taken from the store.
+const DIRTY: &str = "-dirty";
 
 /// Why there is no stage1.
 #[derive(Debug, thiserror::Error)]
 pub enum FindError {
     /// The default image is nowhere.
     #[error(
-        "{DEFAULT_NAME}:{DEFAULT_VERSION} is not in the store, and there is no file {}; install rkt completely, or \
+        "{name}:{version} is not in the store, and there is no file {}; install rkt completely, or \
          use --stage1-{{path,url,name,hash,from-dir}}",
         quoted(locations)
     )]
     NoDefault {
+        /// Its name.
+        name: String,
+        /// Its version.
+        version: String,
         /// Where it could have been.
         locations: Vec<PathBuf>,
     },
+    /// The configured image is not there, and nothing says where to get it.
+    #[error(
+        "{name}:{version}, which the configuration names, is not in the store: fetch it, configure its location too, \
+         or use --stage1-{{path,url,name,hash,from-dir}}"
+    )]
+    NoLocation {
+        /// Its name.
+        name: String,
+        /// Its version.
+        version: String,
+    },
+    /// Something else than a name in the directory of stage1 images.
+    #[error("--stage1-from-dir takes the name of a file, not the path \"{0}\" (try --stage1-path)")]
+    NotInDir(String),
     /// The file cannot be used.
     #[error("Cannot open stage1 image \"{}\"", path.display())]
     Open {
@@ -61,41 +82,63 @@ fn quoted(paths: &[PathBuf]) -> String {
 pub fn find(store: &Store, fetcher: &Fetcher<'_>, choice: &Choice) -> Result<Key, FindError> {
     match choice {
         Choice::Default => default(store, fetcher),
-        Choice::Path(path) => {
-            // As a relative path it could be taken for the name of an image.
-            let path = existing(path)?;
-            // Images that came with rkt need no signature.
-            let installed = Path::new(IMAGES_DIR).canonicalize().is_ok_and(|dir| path.starts_with(dir));
-            if installed {
-                return Ok(fetcher.import_trusted(&path)?);
-            }
-            Ok(fetcher.fetch(&path.to_string_lossy(), None)?)
-        }
+        Choice::Path(path) => file(fetcher, path),
         Choice::Url(image) | Choice::Name(image) | Choice::Hash(image) => Ok(fetcher.fetch(image, None)?),
-        Choice::FromDir(file) => Ok(fetcher.import_trusted(&existing(&Path::new(IMAGES_DIR).join(file))?)?),
+        Choice::FromDir(name) => {
+            if Path::new(name).file_name().is_none_or(|last| last != name.as_str()) {
+                return Err(FindError::NotInDir(name.clone()));
+            }
+            let configured = fetcher.config().paths.stage1_images.as_deref();
+            file(fetcher, &configured.unwrap_or(Path::new(IMAGES_DIR)).join(name))
+        }
     }
 }
 
-fn existing(path: &Path) -> Result<PathBuf, FindError> {
-    path.canonicalize().map_err(|source| FindError::Open { path: path.to_owned(), source })
+/// An image file. One that came with rkt needs no signature.
+fn file(fetcher: &Fetcher<'_>, path: &Path) -> Result<Key, FindError> {
+    // As a relative path it could be taken for the name of an image.
+    let path = path.canonicalize().map_err(|source| FindError::Open { path: path.to_owned(), source })?;
+    if Path::new(IMAGES_DIR).canonicalize().is_ok_and(|dir| path.starts_with(dir)) {
+        return Ok(fetcher.import_trusted(&path)?);
+    }
+    Ok(fetcher.fetch(&path.to_string_lossy(), None)?)
 }
 
+/// The configured image, or the one that belongs to this rkt. Discovery is not used for it.
 fn default(store: &Store, fetcher: &Fetcher<'_>) -> Result<Key, FindError> {
-    let name: AcIdentifier = DEFAULT_NAME.parse()?;
-    let mut labels = Labels::default();
-    labels.set("version".parse()?, DEFAULT_VERSION);
-    if let Some(key) = store.find_name(&name, &labels)? {
-        tracing::debug!(
-            target: "image",
-            "using image from local store for image name {DEFAULT_NAME}:{DEFAULT_VERSION}"
-        );
+    let Config { stage1: configured, .. } = fetcher.config();
+    let own = (DEFAULT_NAME.to_owned(), DEFAULT_VERSION.to_owned());
+    let (name, version) = configured.image.clone().unwrap_or_else(|| own.clone());
+    if !version.ends_with(DIRTY)
+        && let Some(key) = stored(store, &name, &version)?
+    {
         return Ok(key);
+    }
+    if let Some(location) = &configured.location {
+        return match Path::new(location).is_absolute() {
+            true => file(fetcher, Path::new(location)),
+            false => Ok(fetcher.fetch(location, None)?),
+        };
+    }
+    if (&name, &version) != (&own.0, &own.1) {
+        return Err(FindError::NoLocation { name, version });
     }
     let locations = locations();
     match locations.iter().find(|path| path.is_file()) {
         Some(path) => Ok(fetcher.import_trusted(path)?),
-        None => Err(FindError::NoDefault { locations }),
+        None => Err(FindError::NoDefault { name, version, locations }),
     }
+}
+
+fn stored(store: &Store, name: &str, version: &str) -> Result<Option<Key>, FindError> {
+    let identifier: AcIdentifier = name.parse()?;
+    let mut labels = Labels::default();
+    labels.set("version".parse()?, version);
+    let key = store.find_name(&identifier, &labels)?;
+    if key.is_some() {
+        tracing::debug!(target: "image", "using image from local store for image name {name}:{version}");
+    }
+    Ok(key)
 }
 
 /// The installed image, and the one beside the running program.

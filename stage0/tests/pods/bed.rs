@@ -81,7 +81,7 @@ impl Bed {
         archive.finish().unwrap();
     }
 
-    /// A stage1 image with an interface version.
+    /// A stage1 image with an interface version; its manifest is beside it.
     pub fn stage1(&self, file: &str, version: &str) {
         let mut annotations =
             vec![format!(r#"{{"name":"coreos.com/rkt/stage1/interface-version","value":"{version}"}}"#)];
@@ -90,10 +90,18 @@ impl Bed {
         }
         let manifest = format!(
             r#"{{"acKind":"ImageManifest","acVersion":"0.8.11","name":"example.com/stage1-v{version}",
+                "labels":[
+                {{"name":"version","value":"1"}},{{"name":"os","value":"linux"}},{{"name":"arch","value":"amd64"}}],
                 "annotations":[{}]}}"#,
             annotations.join(",")
         );
-        self.image(file, &manifest, STAGE1);
+        self.write(&file.replace(".aci", ".manifest"), &manifest);
+        self.stage1_from(file, &manifest);
+    }
+
+    /// A stage1 image with this manifest.
+    pub fn stage1_from(&self, file: &str, manifest: &str) {
+        self.image(file, manifest, STAGE1);
     }
 
     /// An app image `NAME.aci` named `example.com/NAME:1`.

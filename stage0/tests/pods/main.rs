@@ -7,8 +7,14 @@
 mod bed;
 
 mod command_line;
+mod export;
 mod images;
 mod life_cycle;
 mod list;
 mod manifest;
+mod old_spellings;
+mod stage1_choice;
 mod stage1_interface;
+#[path = "../loopback/web.rs"]
+#[allow(dead_code, reason = "each test binary uses its part")]
+mod web;

@@ -27,7 +27,8 @@ pub fn grammar_command<T: Args>(name: &'static str, about: &'static str) -> Comm
     parse::command::<T>(name, about).override_usage(usage).after_help(image.render_help())
 }
 
-fn image_command() -> Command {
+/// The definition of the flags of images.
+pub fn image_command() -> Command {
     parse::switches(Overrides::augment_args(Command::new("image").args_override_self(true)))
 }
 

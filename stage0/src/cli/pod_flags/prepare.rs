@@ -40,6 +40,10 @@ pub struct PrepareFlags {
     #[arg(long)]
     pub no_overlay: bool,
 
+    /// Refused: apps in a micro-VM have user ids of their own
+    #[arg(long, hide = true)]
+    pub private_users: bool,
+
     /// Run the pod of this manifest; its images must have been fetched
     #[arg(long, value_name = "FILE")]
     pub pod_manifest: Option<PathBuf>,
@@ -72,6 +76,14 @@ pub enum PrepareFlagsError {
     /// Two deprecated flags that contradict each other.
     #[error("both --store-only and --no-store specified")]
     StoreFlags,
+    /// User namespaces.
+    #[error("cannot use both overlay and user namespace: not implemented yet. (Try --no-overlay)")]
+    PrivateUsersOverlay,
+    /// User namespaces.
+    #[error(
+        "flag --private-users cannot be used with a kvm stage1: its apps have user ids of their own anyway"
+    )]
+    PrivateUsers,
     /// A variable set twice, or a bad file.
     #[error(transparent)]
     Environment(#[from] EnvFileError),
@@ -82,6 +94,11 @@ impl PrepareFlags {
     pub fn check(&self, images: &[Request]) -> Result<(), PrepareFlagsError> {
         if self.store_only && self.no_store {
             return Err(PrepareFlagsError::StoreFlags);
+        }
+        match (self.private_users, self.no_overlay) {
+            (true, false) => return Err(PrepareFlagsError::PrivateUsersOverlay),
+            (true, true) => return Err(PrepareFlagsError::PrivateUsers),
+            (false, _) => {}
         }
         match &self.pod_manifest {
             None if images.is_empty() => Err(PrepareFlagsError::NoImage),

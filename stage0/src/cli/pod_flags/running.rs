@@ -31,6 +31,10 @@ pub struct RunningFlags {
     #[arg(long)]
     pub interactive: bool,
 
+    /// Refused: there is no metadata service
+    #[arg(long, hide = true)]
+    pub mds_register: bool,
+
     /// How IPC is shared with the host: auto, private, parent
     #[arg(long, value_name = "MODE", value_parser = ["auto", "private", "parent"])]
     pub ipc: Option<String>,
@@ -58,6 +62,13 @@ pub struct Running {
 impl RunningFlags {
     /// Checks the flags and turns them into what stage1 is told.
     pub fn running(&self, global: &GlobalFlags) -> anyhow::Result<Running> {
+        if self.mds_register {
+            anyhow::ensure!(
+                !self.net_list()?.is_none(),
+                "--mds-register flag does not work with --net=none. Please use 'default' or an equivalent network"
+            );
+            anyhow::bail!("--mds-register flag does not work: this rkt has no metadata service yet");
+        }
         let (dns, resolv_conf) = self.dns.resolv_conf()?;
         let (hosts, _) = self.dns.hosts("")?;
         let arguments = RunArguments {
