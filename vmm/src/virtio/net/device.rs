@@ -247,4 +247,4 @@ impl Counters {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

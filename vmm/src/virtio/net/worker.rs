@@ -156,3 +156,6 @@ impl Post {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

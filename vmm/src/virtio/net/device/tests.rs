@@ -6,6 +6,8 @@ mod receive;
 mod transmit;
 mod wire;
 
+use std::time::Duration;
+
 use super::*;
 use crate::virtio::{
     conformance::{Driver, suite},
@@ -57,6 +59,26 @@ fn device(queue_pairs: u16, make: Make) -> Net {
 fn started(queue_pairs: u16, make: Make) -> Option<(Driver, Wire)> {
     let (device, wire) = cabled(queue_pairs, make)?;
     Some((Driver::started(Box::new(device)), wire))
+}
+
+/// Runs a test in a process of its own, for what other tests would disturb.
+pub fn alone(test: &str) {
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    assert!(child.args(["--exact", test, "--ignored"]).status().unwrap().success());
+}
+
+/// CPU time of the thread `net-0`, which gives itself this name.
+pub fn worker_time() -> Duration {
+    loop {
+        for task in std::fs::read_dir("/proc/self/task").unwrap() {
+            let read = |file| std::fs::read_to_string(task.as_ref().unwrap().path().join(file)).unwrap();
+            if read("comm").trim() == "net-0" {
+                let nanoseconds = read("schedstat").split(' ').next().unwrap().parse().unwrap();
+                return Duration::from_nanos(nanoseconds);
+            }
+        }
+        std::thread::yield_now();
+    }
 }
 
 #[test]

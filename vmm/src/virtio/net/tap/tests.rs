@@ -1,6 +1,9 @@
-use std::{path::Path, thread};
+use std::{os::fd::OwnedFd, path::Path, thread};
 
-use rustix::thread::{UnshareFlags, unshare_unsafe};
+use rustix::{
+    net::{AddressFamily, SocketFlags, SocketType, socketpair},
+    thread::{UnshareFlags, unshare_unsafe},
+};
 
 use super::*;
 
@@ -18,6 +21,13 @@ pub fn in_fresh_namespace<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T>
         });
         thread.join().unwrap()
     })
+}
+
+/// A socket in the place of an interface, and its other end; both keep packets apart, and block nobody.
+pub fn tap_of_socket() -> (Tap, OwnedFd) {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let (queue, other_end) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
+    (Tap { name: "socket".to_owned(), queues: vec![queue.into()] }, other_end)
 }
 
 #[test]

@@ -7,8 +7,9 @@ use vm_memory::{Bytes, GuestAddress};
 
 use super::{
     super::*,
-    cabled, data_paths, started,
+    alone, cabled, data_paths, started,
     wire::{Wire, frame},
+    worker_time,
 };
 use crate::virtio::{
     conformance::{BUFFERS, Buffer, Driver},
@@ -156,10 +157,7 @@ fn useless_buffers_come_back_empty() {
 
 #[test]
 fn a_guest_without_room_and_a_silent_one_cost_nothing() {
-    // Other tests of this process work meanwhile: counted in a process of its own.
-    let name = "virtio::net::device::tests::receive::costs_nothing_alone";
-    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
-    assert!(child.args(["--exact", name, "--ignored"]).status().unwrap().success());
+    alone("virtio::net::device::tests::receive::costs_nothing_alone");
 }
 
 #[test]
@@ -182,18 +180,4 @@ fn costs_nothing_alone() {
         take(&mut driver, RX);
     }
     assert!(cost(&wire, 1) < LITTLE, "A worker that has nothing to receive is busy");
-}
-
-/// CPU time of the thread `net-0`, which gives itself this name.
-fn worker_time() -> Duration {
-    loop {
-        for task in std::fs::read_dir("/proc/self/task").unwrap() {
-            let read = |file| std::fs::read_to_string(task.as_ref().unwrap().path().join(file)).unwrap();
-            if read("comm").trim() == "net-0" {
-                let nanoseconds = read("schedstat").split(' ').next().unwrap().parse().unwrap();
-                return Duration::from_nanos(nanoseconds);
-            }
-        }
-        std::thread::yield_now();
-    }
 }
