@@ -10,8 +10,11 @@ use std::{
 use virtio_queue::DescriptorChain;
 use virtiofsd::{
     descriptor_utils::{Reader, Writer},
-    filesystem::{Context, Extensions},
-    fuse::{CreateIn, EntryOut, ExtHeader, InHeader, Opcode, OpenOut, OutHeader, SuppGroups},
+    filesystem::{Context, Extensions, FileSystem},
+    fuse::{
+        BatchForgetIn, CreateIn, EntryOut, ExtHeader, ForgetIn, ForgetOne, InHeader, Opcode, OpenOut,
+        OutHeader, SuppGroups,
+    },
     server::Server,
 };
 use vm_memory::{ByteValued, Bytes, GuestMemory, GuestMemoryMmap};
@@ -25,6 +28,9 @@ const MAX_NAME: usize = 255;
 const MAX_GROUPS: u32 = 65_536;
 
 /// Answers requests, from any number of threads.
+///
+/// The server reads a request's header from guest memory again, where it may be another by then. So the server is only
+/// given requests with room for an answer, whatever they are, and `Share` itself knows when it may be emptied.
 pub(super) struct RequestHandler {
     server: Server<Share>,
     share: Share,
@@ -51,17 +57,25 @@ impl RequestHandler {
         let Ok(reader) = Reader::new(memory, chain.clone()) else { return 0 };
         let Ok(writer) = Writer::new(memory, chain.clone()) else { return 0 };
         let opcode = Opcode::try_from(header.opcode).ok();
-        let answered = !matches!(
-            opcode,
-            Some(Opcode::Forget | Opcode::BatchForget | Opcode::Interrupt | Opcode::Destroy)
-        );
+        match opcode {
+            Some(opcode @ (Opcode::Forget | Opcode::BatchForget)) => {
+                let _ = self.forget(header, opcode, reader);
+                return 0;
+            }
+            Some(Opcode::Destroy) => {
+                self.reset();
+                return 0;
+            }
+            // Requests run to their end.
+            Some(Opcode::Interrupt) => return 0,
+            _ => {}
+        }
         // The library takes it for granted that the header of an answer fits.
-        if answered && writer.available_bytes() < OUT_HEADER_LEN {
+        if writer.available_bytes() < OUT_HEADER_LEN {
             return 0;
         }
-        let outcome = if matches!(opcode, Some(Opcode::Init | Opcode::Destroy)) {
-            let _alone = self.lifecycle.write().unwrap_or_else(PoisonError::into_inner);
-            self.server.handle_message(reader, writer, None::<&mut ()>)
+        let outcome = if matches!(opcode, Some(Opcode::Init)) {
+            self.alone(|| self.server.handle_message(reader, writer, None::<&mut ()>))
         } else {
             let _shared = self.lifecycle.read().unwrap_or_else(PoisonError::into_inner);
             if matches!(opcode, Some(Opcode::TmpFile)) {
@@ -72,9 +86,35 @@ impl RequestHandler {
         match outcome {
             // At most a request's buffer, whose length has 32 bits.
             Ok(written) => written as u32,
-            Err(_) if answered => refuse(memory, chain, header.unique),
-            Err(_) => 0,
+            Err(_) => refuse(memory, chain, header.unique),
         }
+    }
+
+    /// Forgets inodes. Nobody waits to be told whether the request made sense.
+    fn forget(&self, header: InHeader, opcode: Opcode, mut reader: Reader) -> io::Result<()> {
+        let _shared = self.lifecycle.read().unwrap_or_else(PoisonError::into_inner);
+        let context = Context::from(header);
+        let _has_been_read: InHeader = reader.read_obj()?;
+        if let Opcode::Forget = opcode {
+            let ForgetIn { nlookup } = reader.read_obj()?;
+            self.share.forget(context, header.nodeid, nlookup);
+            return Ok(());
+        }
+        let BatchForgetIn { count, .. } = reader.read_obj()?;
+        for _ in 0..count {
+            let ForgetOne { nodeid, nlookup } = reader.read_obj()?;
+            self.share.forget(context, nodeid, nlookup);
+        }
+        Ok(())
+    }
+
+    /// Does what no other request may run beside.
+    fn alone<T>(&self, work: impl FnOnce() -> T) -> T {
+        let _alone = self.lifecycle.write().unwrap_or_else(PoisonError::into_inner);
+        self.share.may_be_emptied(true);
+        let result = work();
+        self.share.may_be_emptied(false);
+        result
     }
 
     /// The request that the library does not know: the same as CREATE, but for the name's meaning.
@@ -105,8 +145,7 @@ impl RequestHandler {
 
     /// Forgets everything the guest knows of.
     pub fn reset(&self) {
-        let _alone = self.lifecycle.write().unwrap_or_else(PoisonError::into_inner);
-        self.server.destroy();
+        self.alone(|| self.server.destroy());
     }
 }
 

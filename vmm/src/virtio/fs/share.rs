@@ -42,6 +42,8 @@ pub(super) struct Share {
     nameless: Arc<Nameless>,
     freshness: Arc<Freshness>,
     read_only: bool,
+    /// No other request is under way: the guest may begin anew.
+    alone: Arc<AtomicBool>,
     /// The guest may hold written data back, so it may read from any file it writes.
     writeback: Arc<AtomicBool>,
 }
@@ -59,8 +61,14 @@ impl Share {
             nameless: Arc::default(),
             freshness: Arc::default(),
             read_only: config.read_only,
+            alone: Arc::default(),
             writeback: Arc::default(),
         })
+    }
+
+    /// Allows INIT and DESTROY, which clear the library's tables and must run beside nothing else.
+    pub fn may_be_emptied(&self, alone: bool) {
+        self.alone.store(alone, Ordering::SeqCst);
     }
 
     /// Opens a new file without a name in `directory` (`FUSE_TMPFILE`).

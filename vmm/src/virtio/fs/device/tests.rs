@@ -212,6 +212,37 @@ fn what_makes_no_sense_is_refused() {
     assert!(guest.lookup(ROOT, "file").is_ok());
 }
 
+/// A guest that changes a request while the device reads it gets what it deserves, and nothing else breaks.
+#[test]
+fn a_request_that_changes_meanwhile_is_survived() {
+    let directory = TempDir::new().unwrap();
+    let mut guest = Guest::new(&share(directory.path()));
+    let opcode = GuestAddress(REQUEST + std::mem::offset_of!(InHeader, opcode) as u64);
+    let header = InHeader { len: IN_HEADER_LEN as u32 + 64, nodeid: ROOT, unique: 1, ..InHeader::default() };
+    let body = [0; 64];
+    guest.driver.memory.write_slice(&bytes(&[header.as_slice(), &body]), GuestAddress(REQUEST)).unwrap();
+    let memory = guest.driver.memory.clone();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let relaxed = std::sync::atomic::Ordering::Relaxed;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // Without an answer, and with one that takes more room than there is.
+            let opcodes = [Opcode::Forget, Opcode::Read, Opcode::Destroy, Opcode::Readdir, Opcode::Init];
+            for op in opcodes.into_iter().cycle().take_while(|_| !stop.load(relaxed)) {
+                memory.write_obj(op as u32, opcode).unwrap();
+            }
+        });
+        for _ in 0..20_000 {
+            let request = Buffer::readable(REQUEST, header.len);
+            guest.driver.add(REQUEST_QUEUE, &[request]);
+            guest.driver.wait_used(REQUEST_QUEUE);
+        }
+        stop.store(true, relaxed);
+    });
+    guest.init();
+    assert!(guest.create(ROOT, "alive", 0o644, libc::O_RDWR).is_ok());
+}
+
 #[test]
 fn a_slow_request_holds_up_no_other() {
     let directory = TempDir::new().unwrap();

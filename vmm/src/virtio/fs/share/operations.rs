@@ -18,12 +18,18 @@ impl FileSystem for Share {
     type DirIter = Entries;
 
     fn init(&self, capable: FsOptions) -> io::Result<FsOptions> {
+        if !self.alone.load(Ordering::SeqCst) {
+            return Err(io::Error::from_raw_os_error(libc::EBUSY));
+        }
         let wanted = self.files.init(capable)?;
         self.writeback.store(wanted.contains(FsOptions::WRITEBACK_CACHE), Ordering::Relaxed);
         Ok(wanted)
     }
 
     fn destroy(&self) {
+        if !self.alone.load(Ordering::SeqCst) {
+            return;
+        }
         self.nameless.clear_all();
         self.freshness.clear();
         self.files.destroy();
