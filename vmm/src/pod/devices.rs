@@ -1,6 +1,8 @@
 //! The devices of a pod's machine.
 
-use agent::protocol::{GUEST_CID, ROOTFS_TAG};
+use std::path::Path;
+
+use agent::protocol::{GUEST_CID, ROOTFS_TAG, VOLUMES_TAG};
 
 use super::directory::PodDirectory;
 use crate::virtio::{
@@ -12,8 +14,10 @@ use crate::virtio::{
 };
 
 /// The devices of a machine with `cpus` vCPUs, in the order the guest finds them: what the agent waits for comes first.
+/// `volumes` is the directory of the pod's volumes, if it has any.
 pub fn devices(
     directory: &PodDirectory,
+    volumes: Option<&Path>,
     ports: &Ports,
     cpus: u32,
 ) -> Result<Vec<Box<dyn VirtioDevice>>, FsError> {
@@ -23,10 +27,21 @@ pub fn devices(
         cache: CachePolicy::Pod,
         read_only: false,
     };
-    Ok(vec![
+    let mut devices: Vec<Box<dyn VirtioDevice>> = vec![
         Box::new(Vsock::new(GUEST_CID.into(), ports.clone())),
         Box::new(Fs::new(&rootfs, cpus)?),
         Box::new(Rng::default()),
         Box::new(Balloon::default()),
-    ])
+    ];
+    if let Some(directory) = volumes {
+        let volumes = ShareConfig {
+            tag: VOLUMES_TAG.to_owned(),
+            directory: directory.to_owned(),
+            cache: CachePolicy::Volume,
+            // The mounts below say what is; the directory itself is a read-only mount.
+            read_only: false,
+        };
+        devices.push(Box::new(Fs::new(&volumes, cpus)?));
+    }
+    Ok(devices)
 }

@@ -10,12 +10,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use appc::{ManifestError, PodManifest};
+use appc::{ImageManifest, ManifestError, PodManifest};
 
 use super::arguments::FileSource;
 
 /// The largest pod manifest that is read, in bytes; the protocol could not carry more to the guest.
 const MAX_MANIFEST: u64 = agent::protocol::MAX_FRAME as u64 / 2;
+/// The largest image manifest that is read, in bytes.
+const MAX_IMAGE_MANIFEST: u64 = 4 << 20;
 /// The largest resolv.conf or hosts file that is given to apps, in bytes.
 const MAX_NAME_FILE: u64 = 64 << 10;
 
@@ -52,6 +54,14 @@ pub enum DirectoryError {
         /// How many are read.
         limit: u64,
     },
+    /// The manifest of an app's image is not valid.
+    #[error("Invalid image manifest {}", path.display())]
+    ImageManifest {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Box<ManifestError>,
+    },
     /// The pod manifest is not valid.
     #[error("Invalid pod manifest")]
     Manifest(#[source] ManifestError),
@@ -76,6 +86,29 @@ impl PodDirectory {
     /// What the guest sees as its root share: one directory per app.
     pub fn apps(&self) -> PathBuf {
         self.root.join("stage1/rootfs/opt/stage2")
+    }
+
+    /// The root file system of an app.
+    pub fn app_rootfs(&self, app: &str) -> PathBuf {
+        self.apps().join(app).join("rootfs")
+    }
+
+    /// What the guest sees as its share of volumes.
+    pub fn volumes(&self) -> PathBuf {
+        self.rkt().join("volumes")
+    }
+
+    /// Where an empty volume of the pod is.
+    pub fn shared_volume(&self, name: &str) -> PathBuf {
+        self.root.join("sharedVolumes").join(name)
+    }
+
+    /// Reads the manifest of an app's image.
+    pub fn image_manifest(&self, app: &str) -> Result<ImageManifest, DirectoryError> {
+        let path = self.root.join("appsinfo").join(app).join("manifest");
+        let text = read(&path, MAX_IMAGE_MANIFEST)?;
+        ImageManifest::from_slice(text.as_bytes())
+            .map_err(|source| DirectoryError::ImageManifest { path, source: Box::new(source) })
     }
 
     /// A file that came with the stage1 image, like the guest's kernel.

@@ -5,6 +5,7 @@ use std::io;
 use super::{
     arguments::ArgumentError, control::ControlError, directory::DirectoryError, lock::LockError,
     network::NetworkError, session::SessionError, spec::SpecError, stop::StopError, streams::StreamError,
+    volumes::VolumeError,
 };
 use crate::{
     machine::MachineError,
@@ -32,6 +33,9 @@ pub enum PodError {
     /// A mount namespace of its own.
     #[error("Cannot separate the pod's mounts from the host's")]
     Mounts(#[source] io::Error),
+    /// Its volumes.
+    #[error("Cannot provide the pod's volumes")]
+    Volumes(#[from] VolumeError),
     /// Signals, threads, descriptors.
     #[error("Cannot allocate what the pod needs")]
     Resource(#[source] io::Error),
@@ -41,8 +45,8 @@ pub enum PodError {
     /// The machine could not be made or started.
     #[error("Cannot start the virtual machine")]
     Start(#[source] MachineError),
-    /// The apps' root file systems.
-    #[error("Cannot share the apps' root file systems with the guest")]
+    /// The apps' root file systems and volumes.
+    #[error("Cannot share the pod's file systems with the guest")]
     Share(#[from] FsError),
     /// A thread of the machine's panicked.
     #[error("Cannot start the virtual machine: a thread of stage1 panicked")]

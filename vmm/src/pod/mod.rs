@@ -32,6 +32,7 @@ mod stopping;
 mod streams;
 mod supervisor;
 mod terminal;
+mod volumes;
 
 pub use diagnostics::report;
 pub use error::PodError;

@@ -24,7 +24,7 @@ use super::{
     sizing, spec,
     streams::HostStdio,
     supervisor::{Listeners, Pod, Supervisor},
-    terminal,
+    terminal, volumes,
 };
 use crate::{
     event_loop::{EventLoop, EventLoopHandle},
@@ -44,13 +44,17 @@ pub fn run(arguments: RunArguments) -> Result<Ending, PodError> {
     spec::check(&arguments, &manifest).map_err(PodError::Spec)?;
     // Before the first thread: mounts and the signal mask are inherited from here.
     separate_mounts().map_err(PodError::Mounts)?;
+    let images = manifest.apps.iter().map(|app| directory.image_manifest(app.name.as_str()));
+    let images = images.collect::<Result<Vec<_>, _>>()?;
+    let volumes = volumes::prepare(&manifest, &images, &directory)?;
     let has_terminal = arguments.interactive && terminal::is_terminal();
     let signals = Signals::block(has_terminal).map_err(PodError::Resource)?;
     let diagnostics = Diagnostics::start().map_err(PodError::Resource)?;
     if let Some(notice) = network_notice {
         diagnostics.say(notice);
     }
-    let pod = Pod { arguments, manifest, directory, stdio: HostStdio::own() };
+    volumes.warnings.iter().for_each(|warning| diagnostics.say(warning));
+    let pod = Pod { arguments, manifest, directory, volumes, stdio: HostStdio::own() };
     let ending = run_machine(pod, &signals, &diagnostics);
     terminal::restore();
     diagnostics.finish(LAST_LINES);
@@ -65,7 +69,7 @@ fn run_machine(pod: Pod, signals: &Signals, diagnostics: &Diagnostics) -> Result
     // The slow part of the machine is on its own thread until here.
     pod.directory.write_pid(process::id())?;
     let ports = Ports::default();
-    let devices = devices::devices(&pod.directory, &ports, cpus)?;
+    let devices = devices::devices(&pod.directory, pod.volumes.share.as_deref(), &ports, cpus)?;
     let mut machine = machine.join().map_err(|_| PodError::Panicked)?.map_err(PodError::Start)?;
     for device in devices {
         machine.add_device(device).map_err(PodError::Start)?;

@@ -45,7 +45,7 @@ pub fn stdio(interactive: bool) -> Stdio {
     }
 }
 
-/// What the guest learns of an app beside its manifest.
+/// What the guest learns of an app beside its manifest and volumes.
 pub fn app_spec(name: &str, stdio: Stdio) -> AppSpec {
     AppSpec { name: name.to_owned(), rootfs: format!("{name}/rootfs"), stdio, mounts: Vec::new() }
 }

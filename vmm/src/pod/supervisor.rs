@@ -28,6 +28,7 @@ use super::{
     stopping::{KILLED, Stop},
     streams::{HostStdio, Streams},
     terminal,
+    volumes::Volumes,
 };
 use crate::{
     event_loop::EventLoop,
@@ -71,6 +72,8 @@ pub struct Pod {
     pub manifest: PodManifest,
     /// Where it leaves what others read.
     pub directory: PodDirectory,
+    /// What its apps share with others.
+    pub volumes: Volumes,
     /// Where its output goes, and its input comes from.
     pub stdio: HostStdio,
 }
@@ -121,7 +124,10 @@ impl<'a, G: Guest> Supervisor<'a, G> {
     ) -> Result<Self, PodError> {
         let names: Vec<_> = pod.manifest.apps.iter().map(|app| app.name.to_string()).collect();
         let stdio = spec::stdio(pod.arguments.interactive);
-        let apps: Vec<_> = names.iter().map(|name| spec::app_spec(name, stdio)).collect();
+        let mut apps: Vec<_> = names.iter().map(|name| spec::app_spec(name, stdio)).collect();
+        for (app, mounts) in apps.iter_mut().zip(&pod.volumes.mounts) {
+            app.mounts.clone_from(mounts);
+        }
         Ok(Supervisor {
             listeners,
             streams: Streams::new(&apps, pod.stdio).map_err(PodError::Resource)?,

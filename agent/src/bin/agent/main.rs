@@ -15,6 +15,7 @@ mod pod;
 mod root;
 mod stream;
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -129,8 +130,13 @@ fn become_pod(spec: &PodSpec) -> Result<(), AgentError> {
     let files = root::tables::files(&spec.hostname, &spec.dns);
     root::tables::write(Path::new(layout::FILES), &files).map_err(AgentError::Tables)?;
     machine::mount_share(ROOTFS_TAG, layout::POD)?;
-    if spec.apps.iter().any(|app| !app.mounts.is_empty()) {
+    let volumes: BTreeSet<_> =
+        spec.apps.iter().flat_map(|app| &app.mounts).map(|mount| mount.source.as_str()).collect();
+    if !volumes.is_empty() {
         machine::mount_share(VOLUMES_TAG, layout::VOLUMES)?;
+    }
+    for volume in volumes {
+        machine::touch_submount(&Path::new(layout::VOLUMES).join(volume));
     }
     Ok(())
 }

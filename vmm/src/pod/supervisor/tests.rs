@@ -142,6 +142,7 @@ fn play<T: Send>(apps: &[&str], script: impl FnOnce(Script) -> T + Send) -> (Res
         arguments: RunArguments { networks: "none".into(), uuid: UUID.into(), ..RunArguments::default() },
         manifest: manifest(apps),
         directory: PodDirectory::at(root.path()),
+        volumes: Volumes::default(),
         stdio: HostStdio { stdin: rustix::stdio::stdin(), stdout: writer.as_fd(), stderr: writer.as_fd() },
     };
     let ports = Ports::default();

@@ -107,6 +107,13 @@ pub fn mount_share(tag: &'static str, at: &str) -> Result<(), BootError> {
     Ok(())
 }
 
+/// Has the kernel mount what the host has mounted at a directory of a share. Were that left to the apps, each would get a
+/// file system of its own, in which FIFOs, sockets, locks and mappings are not the others'.
+pub fn touch_submount(path: &Path) {
+    // Whatever is wrong with it, mounting it into an app will tell. Files are part of the share itself.
+    let _ = fs::metadata(path.join("."));
+}
+
 fn mount_on(kind: &'static str, path: &Path, flags: MsFlags, options: Option<&str>) -> Result<(), BootError> {
     mount(Some(kind), path, Some(kind), flags, options).map_err(|source| BootError::Mount {
         kind,

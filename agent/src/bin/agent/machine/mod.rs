@@ -6,6 +6,6 @@ mod identity;
 mod netlink;
 mod network;
 
-pub use filesystems::{BootError, enter_root, make_root, mount_share};
+pub use filesystems::{BootError, enter_root, make_root, mount_share, touch_submount};
 pub use identity::{IdentityError, assume};
 pub use network::{NetworkError, configure, loopback_up};

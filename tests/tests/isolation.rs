@@ -1,0 +1,237 @@
+//! Who an app is, what it may do and what it sees, looked at from inside.
+
+use serde_json::{Value, json};
+use tests::{Finished, Rkt, aci, inside, inside::Look};
+
+/// What the kernel says of a process's rights.
+const RIGHTS: &[Look<'_>] = &[
+    ("bounding", "grep CapBnd /proc/self/status | cut -f 2"),
+    ("effective", "grep CapEff /proc/self/status | cut -f 2"),
+    ("inheritable", "grep CapInh /proc/self/status | cut -f 2"),
+    ("rest", "grep -E '^(NoNewPrivs|Seccomp):' /proc/self/status | cut -f 2"),
+    ("ids", "id -u; id -g; grep ^Groups /proc/self/status | cut -f 2"),
+    ("oom", "cat /proc/self/oom_score_adj"),
+];
+
+/// Runs a pod, `words` being the beginning of the command, of one app per entry: its name, flags, and looks.
+fn run(words: &[&str], apps: &[(&str, &[&str], &[Look<'_>])]) -> Finished {
+    let image = aci::busybox();
+    let image = image.to_str().expect("UTF-8");
+    let mut words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+    for (name, flags, looks) in apps {
+        words.extend([image.to_owned(), format!("--name={name}")]);
+        words.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        let script = inside::script(name, looks);
+        words.extend(["--exec=/bin/sh", "--", "-c", &script, "---"].map(str::to_owned));
+    }
+    Rkt::new().run(words)
+}
+
+/// The answers to [`RIGHTS`].
+fn rights<'a>(
+    bounding: &'a str,
+    effective: &'a str,
+    rest: &'a str,
+    ids: &'a str,
+    oom: &'a str,
+) -> Vec<String> {
+    let values = [bounding, effective, "0000000000000000", rest, ids, oom];
+    RIGHTS
+        .iter()
+        .zip(values)
+        .map(|((name, _), value)| format!("{name}: {value}").trim_end().to_owned())
+        .collect()
+}
+
+#[track_caller]
+fn expect_rights(finished: &Finished, app: &str, expected: &[String]) {
+    let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
+    inside::expect(finished, app, &expected);
+}
+
+const DEFAULT: &str = "00000000a80425fb";
+const NONE: &str = "0000000000000000";
+
+#[test]
+fn rights_by_flags() {
+    let mkdir: &[Look<'_>] = &[("mkdir", "mkdir /tmp/x"), ("touch", "touch /tmp/y && echo ok")];
+    let finished = run(
+        &["run", "--net=none"],
+        &[
+            ("plain", &[], RIGHTS),
+            ("retain", &["--caps-retain=CAP_NET_ADMIN,CAP_SYS_ADMIN"], RIGHTS),
+            ("remove", &["--caps-remove=CAP_CHOWN,CAP_MKNOD"], RIGHTS),
+            ("named", &["--user=nobody", "--group=nogroup", "--supplementary-gids=400,500"], RIGHTS),
+            ("numbered", &["--user=1200", "--group=1300", "--oom-score-adj=500"], RIGHTS),
+            ("owner", &["--user=/etc/passwd", "--group=/etc/passwd"], RIGHTS),
+            ("open", &["--seccomp=mode=retain,@appc.io/all"], RIGHTS),
+            ("refused", &["--seccomp=mode=remove,errno=EXDEV,mkdir,mkdirat"], mkdir),
+        ],
+    )
+    .expect_success();
+    expect_rights(&finished, "plain", &rights(DEFAULT, DEFAULT, "0 2", "0 0 0", "0"));
+    let retained = "0000000000201000";
+    expect_rights(&finished, "retain", &rights(retained, retained, "0 2", "0 0 0", "0"));
+    let removed = "00000000a00425fa";
+    expect_rights(&finished, "remove", &rights(removed, removed, "0 2", "0 0 0", "0"));
+    expect_rights(&finished, "named", &rights(DEFAULT, NONE, "1 2", "65534 65534 400 500 65534", "0"));
+    expect_rights(&finished, "numbered", &rights(DEFAULT, NONE, "1 2", "1200 1300 1300", "500"));
+    expect_rights(&finished, "owner", &rights(DEFAULT, DEFAULT, "0 2", "0 0 0", "0"));
+    expect_rights(&finished, "open", &rights(DEFAULT, DEFAULT, "0 0", "0 0 0", "0"));
+    let refusal = "mkdir: mkdir: can't create directory '/tmp/x': Invalid cross-device link";
+    inside::expect(&finished, "refused", &[refusal, "touch: ok"]);
+}
+
+#[test]
+fn rights_by_pod_manifest() {
+    let rkt = Rkt::new();
+    let image = aci::busybox();
+    let id = rkt.run(["fetch", "--full", image.to_str().expect("UTF-8")]).expect_success().stdout_text();
+    let app = |name: &str, user: &str, isolators: Value, looks: &[Look<'_>]| {
+        json!({
+            "name": name,
+            "image": {"id": id.trim()},
+            "readOnlyRootFS": name == "frozen",
+            "app": {
+                "exec": ["/bin/sh", "-c", inside::script(name, looks)],
+                "user": user, "group": user, "supplementaryGIDs": [400, 500],
+                "workingDirectory": "/var",
+                "environment": [{"name": "HOME", "value": "/elsewhere"}, {"name": "OWN", "value": "a b=c"}],
+                "isolators": isolators,
+            },
+        })
+    };
+    let files: &[Look<'_>] = &[
+        ("write", "touch /etc/x"),
+        ("tmpfs", "touch /dev/shm/x && echo ok"),
+        ("where", "pwd"),
+        ("environment", "env | sort | grep -v -e SHLVL -e PWD"),
+    ];
+    let set = |name: &str, value: Value| json!({"name": name, "value": value});
+    let manifest = json!({
+        "acVersion": "0.8.11", "acKind": "PodManifest",
+        "apps": [
+            app("retain", "0", json!([
+                set("os/linux/capabilities-retain-set", json!({"set": ["CAP_NET_ADMIN"]})),
+                set("os/linux/capabilities-retain-set", json!({"set": ["CAP_SYS_ADMIN"]})),
+                set("os/linux/no-new-privileges", json!(true)),
+                set("os/linux/oom-score-adj", json!(-100)),
+            ]), RIGHTS),
+            app("open", "1200", json!([
+                set("os/linux/seccomp-retain-set", json!({"set": ["@appc.io/all"]})),
+            ]), RIGHTS),
+            app("frozen", "0", json!([]), files),
+        ],
+    });
+    let path = rkt.dir().join("pod.json");
+    std::fs::write(&path, manifest.to_string()).expect("write the manifest");
+    let flag = format!("--pod-manifest={}", path.display());
+    let finished = rkt.run(["run", "--net=none", &flag]).expect_success();
+    let retained = "0000000000201000";
+    expect_rights(&finished, "retain", &rights(retained, retained, "1 2", "0 0 0 400 500", "-100"));
+    expect_rights(&finished, "open", &rights(DEFAULT, NONE, "0 0", "1200 1200 400 500 1200", "0"));
+    let environment = "environment: AC_APP_NAME=frozen HOME=/elsewhere LOGNAME=root OWN=a b=c \
+                       PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin SHELL=/bin/sh USER=root";
+    let refusal = "write: touch: /etc/x: Read-only file system";
+    inside::expect(&finished, "frozen", &[refusal, "tmpfs: ok", "where: /var", environment]);
+}
+
+/// What every app finds, and what is kept from it.
+const SYSTEM: &[Look<'_>] = &[
+    ("hidden directories", "stat -c %A /sys/firmware /sys/fs /sys/module"),
+    ("hidden files", "cat /proc/config.gz /proc/kallsyms /proc/kcore 2>/dev/null | head -c 1"),
+    (
+        "frozen /proc",
+        "for f in /proc/sys/kernel/core_pattern /proc/sys/vm/panic_on_oom; do (: >> $f) 2>&1; done | \
+         grep -c 'Read-only file system'",
+    ),
+    ("frozen /sys", "mkdir /sys/class/x"),
+    ("cgroup", "mkdir /sys/fs/cgroup/x; cat /proc/self/cgroup"),
+    ("mount", "mount -t tmpfs none /mnt"),
+];
+
+#[test]
+fn the_kernels_files_are_protected_unless_that_is_lifted() {
+    let guarded = run(&["run", "--net=none"], &[("guarded", &[], SYSTEM)]).expect_success();
+    inside::expect(
+        &guarded,
+        "guarded",
+        &[
+            "hidden directories: d--------- d--------- d---------",
+            "hidden files:",
+            "frozen /proc: 2",
+            "frozen /sys: mkdir: can't create directory '/sys/class/x': Read-only file system",
+            "cgroup: mkdir: can't create directory '/sys/fs/cgroup/x': Read-only file system 0::/",
+            "mount: mount: permission denied (are you root?)",
+        ],
+    );
+    let lifted = run(
+        &["--insecure-options=image,capabilities,paths,seccomp", "run", "--net=none"],
+        &[("root", &[], RIGHTS), ("user", &["--user=1", "--group=1"], RIGHTS), ("lifted", &[], SYSTEM)],
+    )
+    .expect_success();
+    let all = "000001ffffffffff";
+    expect_rights(&lifted, "root", &rights(all, all, "0 0", "0 0 0", "0"));
+    expect_rights(&lifted, "user", &rights(all, NONE, "0 0", "1 1 1", "0"));
+    let answers = inside::answers(&lifted, "lifted");
+    assert!(answers[0].contains("drwxr-xr-x"), "{answers:?}");
+    assert_eq!(answers[2], "frozen /proc: 0");
+    assert_eq!(answers[4], "cgroup: 0::/");
+    assert_eq!(answers[5], "mount:");
+}
+
+#[test]
+fn the_same_files_are_there_for_every_app() {
+    let looks: &[Look<'_>] = &[
+        (
+            "devices",
+            "cd /dev; stat -c '%n %A %u:%g %t:%T' null zero full random urandom tty net/tun fuse pts/ptmx",
+        ),
+        ("links", "cd /dev; for l in fd stdin stdout stderr ptmx; do readlink $l; done"),
+        ("hostname", "stat -c %A /etc/hostname; cat /etc/hostname; hostname"),
+        ("mtab", "readlink /etc/mtab"),
+        ("directories", "stat -c '%n %a' /run /tmp /dev/shm /dev/pts /dev/mqueue"),
+        (
+            "mounts",
+            "awk '{ print $5, $9 == \"-\" ? $10 : $9 == \"\" ? $8 : $9 }' /proc/self/mountinfo | \
+                    grep -o '^[^ ]*' | sort -u",
+        ),
+        (
+            "loopback",
+            "cat /sys/class/net/lo/operstate; ping -c 1 -w 5 127.0.0.1 | grep -c '1 packets received'",
+        ),
+        ("descriptors", "ulimit -n; ls /proc/self/fd | wc -w"),
+        ("path", "cd /bin; ls -d /pod /volumes /cgroup /run/files 2>&1 | grep -c 'No such'"),
+        ("clock", "[ $(date +%s) -gt 1700000000 ] && echo sane"),
+        ("random", "cat /proc/sys/kernel/random/entropy_avail"),
+    ];
+    let namespaces: &[Look<'_>] = &[
+        ("own", "readlink /proc/self/ns/mnt /proc/self/ns/cgroup"),
+        ("shared", "cd /proc/self/ns; readlink pid net ipc uts user"),
+    ];
+    let apps = [("app", &[] as &[&str], looks), ("one", &[], namespaces), ("two", &[], namespaces)];
+    let finished = run(&["run", "--net=none", "--hostname=inside"], &apps).expect_success();
+    inside::expect(
+        &finished,
+        "app",
+        &[
+            "devices: null crw-rw-rw- 0:0 1:3 zero crw-rw-rw- 0:0 1:5 full crw-rw-rw- 0:0 1:7 \
+             random crw-rw-rw- 0:0 1:8 urandom crw-rw-rw- 0:0 1:9 tty crw-rw-rw- 0:0 5:0 \
+             net/tun crw-rw-rw- 0:0 a:c8 fuse crw-rw-rw- 0:0 a:e5 pts/ptmx crw-rw-rw- 0:0 5:2",
+            "links: /proc/self/fd /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2 pts/ptmx",
+            "hostname: -rw-r--r-- inside inside",
+            "mtab: ../proc/self/mounts",
+            "directories: /run 755 /tmp 1777 /dev/shm 1777 /dev/pts 755 /dev/mqueue 1777",
+            "mounts: / /dev /dev/mqueue /dev/pts /dev/shm /etc/hostname /etc/hosts /proc /proc/bus /proc/sys/kernel/core_pattern \
+             /proc/sys/vm/panic_on_oom /sys /sys/firmware /sys/fs /sys/fs/cgroup /sys/module",
+            "loopback: unknown 1",
+            "descriptors: 1024 4",
+            "path: 4",
+            "clock: sane",
+            "random: 256",
+        ],
+    );
+    let (one, two) = (inside::answers(&finished, "one"), inside::answers(&finished, "two"));
+    assert_ne!(one[0], two[0], "mounts and cgroups are each app's own");
+    assert_eq!(one[1], two[1], "the rest is the pod's");
+}

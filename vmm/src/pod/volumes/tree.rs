@@ -1,0 +1,64 @@
+//! A mount of a volume that is nobody's but the guest's (mount_setattr(2), open_tree(2); Linux 5.12).
+
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd, OwnedFd},
+    path::Path,
+};
+
+use rustix::{
+    fs::CWD,
+    mount::{OpenTreeFlags, open_tree},
+};
+
+/// What the guest may do with a volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Access {
+    /// Change what is in it.
+    pub writable: bool,
+    /// See what is mounted below it.
+    pub recursive: bool,
+}
+
+/// Clones the mount of `path` from there on down, not attached anywhere yet.
+///
+/// - Device files in it are no way to the host's devices.
+/// - A writable, recursive volume gets what is mounted on the host later on. Such mounts have attributes of their own,
+///   so a read-only volume keeps the mounts it has.
+pub fn clone_tree(path: &Path, access: Access) -> io::Result<OwnedFd> {
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    if access.recursive {
+        flags |= OpenTreeFlags::AT_RECURSIVE;
+    }
+    let mount = open_tree(CWD, path, flags)?;
+    let mut attributes = libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOSUID;
+    if !access.writable {
+        attributes |= libc::MOUNT_ATTR_RDONLY;
+    }
+    let isolated = !(access.writable && access.recursive);
+    set_attributes(&mount, attributes, isolated)?;
+    Ok(mount)
+}
+
+/// Sets attributes of a mount and all below it; an isolated one is told of no later mounts.
+fn set_attributes(mount: &impl AsFd, attributes: u64, isolated: bool) -> io::Result<()> {
+    let change = libc::mount_attr {
+        attr_set: attributes,
+        attr_clr: 0,
+        propagation: if isolated { libc::MS_PRIVATE } else { 0 },
+        userns_fd: 0,
+    };
+    let flags = libc::AT_EMPTY_PATH | libc::AT_RECURSIVE;
+    // SAFETY: the path is a C string and the structure is as long as the call is told; both outlive it.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount.as_fd().as_raw_fd(),
+            c"".as_ptr(),
+            flags,
+            &raw const change,
+            size_of::<libc::mount_attr>(),
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
