@@ -24,7 +24,7 @@ pub enum HostMessage {
         /// The new size.
         size: WindowSize,
     },
-    /// End every app: SIGTERM now, SIGKILL when the grace has passed. `Finished` follows.
+    /// End every app: SIGTERM, or the signal it wants, now, SIGKILL when the grace has passed. `Finished` follows.
     Stop {
         /// How long apps may take after SIGTERM, in milliseconds.
         grace_ms: u64,
@@ -47,7 +47,7 @@ pub enum GuestMessage {
         /// Its main process in the guest.
         pid: u32,
     },
-    /// Every app has been started.
+    /// Every app has been started, and those that say when they are ready have said so.
     Ready,
     /// An app could not be started, or the agent has something to say about it; a line for the user.
     Diagnostic {

@@ -43,6 +43,12 @@ pub struct AppSpec {
     pub rootfs: String,
     /// What its standard streams are.
     pub stdio: Stdio,
+    /// Whether it says when it is ready (sd_notify(3)); the others are when they run.
+    #[serde(default)]
+    pub notify: bool,
+    /// The signal that asks it to end; SIGTERM if none.
+    #[serde(default)]
+    pub stop_signal: Option<i32>,
     /// Volumes, in the order they are mounted.
     #[serde(default)]
     pub mounts: Vec<VolumeMount>,

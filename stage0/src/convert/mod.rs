@@ -121,6 +121,7 @@ fn annotate(
         ("manifesthash", Some(origin.manifest_digest.to_string())),
         ("entrypoint", command(&execution.entrypoint)?),
         ("cmd", command(&execution.cmd)?),
+        ("stopsignal", execution.stop_signal.clone().filter(|signal| !signal.is_empty())),
     ] {
         if let Some(value) = value {
             out.annotations.set(format!("appc.io/docker/{name}").parse()?, value);

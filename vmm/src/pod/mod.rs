@@ -19,6 +19,7 @@ mod directory;
 mod error;
 mod escape;
 mod gc;
+mod hints;
 mod lock;
 mod network;
 mod notify;

@@ -18,6 +18,7 @@ use super::{
     diagnostics::Diagnostics,
     directory::PodDirectory,
     error::PodError,
+    hints::Hints,
     lock::PodLock,
     network,
     signals::{Ending, Signals},
@@ -53,8 +54,10 @@ pub fn run(arguments: RunArguments) -> Result<Ending, PodError> {
     if let Some(notice) = network_notice {
         diagnostics.say(notice);
     }
-    volumes.warnings.iter().for_each(|warning| diagnostics.say(warning));
-    let pod = Pod { arguments, manifest, directory, volumes, stdio: HostStdio::own() };
+    let hints: Vec<_> = manifest.apps.iter().zip(&images).map(|(app, image)| Hints::of(app, image)).collect();
+    let warnings = hints.iter().filter_map(|hints| hints.warning.as_ref()).chain(&volumes.warnings);
+    warnings.for_each(|warning| diagnostics.say(warning));
+    let pod = Pod { arguments, manifest, directory, hints, volumes, stdio: HostStdio::own() };
     let ending = run_machine(pod, &signals, &diagnostics);
     terminal::restore();
     diagnostics.finish(LAST_LINES);

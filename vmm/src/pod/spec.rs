@@ -47,7 +47,14 @@ pub fn stdio(interactive: bool) -> Stdio {
 
 /// What the guest learns of an app beside its manifest and volumes.
 pub fn app_spec(name: &str, stdio: Stdio) -> AppSpec {
-    AppSpec { name: name.to_owned(), rootfs: format!("{name}/rootfs"), stdio, mounts: Vec::new() }
+    AppSpec {
+        name: name.to_owned(),
+        rootfs: format!("{name}/rootfs"),
+        stdio,
+        notify: false,
+        stop_signal: None,
+        mounts: Vec::new(),
+    }
 }
 
 /// Checks what the manifest cannot say wrong by itself.

@@ -22,6 +22,7 @@ use super::{
     diagnostics::Diagnostics,
     directory::PodDirectory,
     error::PodError,
+    hints::Hints,
     session::{Phase, Session},
     signals::{Ending, Signals},
     spec,
@@ -72,6 +73,8 @@ pub struct Pod {
     pub manifest: PodManifest,
     /// Where it leaves what others read.
     pub directory: PodDirectory,
+    /// What is said about its apps in annotations, in the manifest's order.
+    pub hints: Vec<Hints>,
     /// What its apps share with others.
     pub volumes: Volumes,
     /// Where its output goes, and its input comes from.
@@ -127,6 +130,9 @@ impl<'a, G: Guest> Supervisor<'a, G> {
         let mut apps: Vec<_> = names.iter().map(|name| spec::app_spec(name, stdio)).collect();
         for (app, mounts) in apps.iter_mut().zip(&pod.volumes.mounts) {
             app.mounts.clone_from(mounts);
+        }
+        for (app, hints) in apps.iter_mut().zip(&pod.hints) {
+            (app.notify, app.stop_signal) = (hints.notify, hints.stop_signal);
         }
         Ok(Supervisor {
             listeners,

@@ -25,6 +25,9 @@ pub const SYSFS: &str = "/run/sysfs";
 /// Pseudo-terminal file systems of interactive apps, by app name.
 pub const TERMINALS: &str = "/run/pts";
 
+/// Sockets by which apps say that they are ready, by app name.
+pub const NOTIFY: &str = "/run/notify";
+
 /// The directories of the agent's root that are there from the start.
 pub const DIRECTORIES: &[&str] =
-    &["/proc", "/dev", "/run", POD, VOLUMES, CGROUP, SHM, FILES, HIDDEN, TERMINALS];
+    &["/proc", "/dev", "/run", POD, VOLUMES, CGROUP, SHM, FILES, HIDDEN, TERMINALS, NOTIFY];

@@ -67,6 +67,7 @@ impl Script {
         let HostMessage::Start(spec) = hear(&mut control) else { panic!("no pod") };
         assert_eq!(spec.hostname, format!("rkt-{UUID}"));
         assert_eq!(spec.apps[0].rootfs, "web/rootfs");
+        assert_eq!((spec.apps[0].notify, spec.apps[0].stop_signal), (true, Some(3)));
         assert_eq!(spec.entropy.len(), 128);
         control
     }
@@ -142,6 +143,7 @@ fn play<T: Send>(apps: &[&str], script: impl FnOnce(Script) -> T + Send) -> (Res
         arguments: RunArguments { networks: "none".into(), uuid: UUID.into(), ..RunArguments::default() },
         manifest: manifest(apps),
         directory: PodDirectory::at(root.path()),
+        hints: vec![Hints { notify: true, stop_signal: Some(3), warning: None }],
         volumes: Volumes::default(),
         stdio: HostStdio { stdin: rustix::stdio::stdin(), stdout: writer.as_fd(), stderr: writer.as_fd() },
     };

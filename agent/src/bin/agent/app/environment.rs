@@ -3,12 +3,14 @@
 use appc::Environment;
 
 use super::users::Credentials;
+use crate::root::NOTIFY_SOCKET;
 
 /// The search path of an app that does not say.
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The variables of an app: what every app gets, then what the manifest says.
-pub fn variables(app: &str, user: &Credentials, manifest: &Environment) -> Environment {
+/// The variables of an app: what every app gets, then what the manifest says. With `notify` it learns where to say that
+/// it is ready.
+pub fn variables(app: &str, user: &Credentials, notify: bool, manifest: &Environment) -> Environment {
     let mut variables = Environment::default();
     variables.set("PATH", DEFAULT_PATH);
     variables.set("SHELL", "/bin/sh");
@@ -21,6 +23,9 @@ pub fn variables(app: &str, user: &Credentials, manifest: &Environment) -> Envir
     variables.set("LOGNAME", name);
     variables.set("HOME", home);
     variables.set("AC_APP_NAME", app);
+    if notify {
+        variables.set("NOTIFY_SOCKET", NOTIFY_SOCKET);
+    }
     for variable in manifest.iter() {
         variables.set(&variable.name, &variable.value);
     }
@@ -37,7 +42,7 @@ mod tests {
         manifest.set("PATH", "/opt/bin");
         manifest.set("EMPTY", "");
         manifest.set("A", "b=c");
-        let found = variables("db", &Credentials::root(), &manifest);
+        let found = variables("db", &Credentials::root(), false, &manifest);
         let expected = [
             ("PATH", "/opt/bin"),
             ("SHELL", "/bin/sh"),
@@ -61,10 +66,11 @@ mod tests {
             name: Some("postgres".into()),
             home: Some("/var/lib/postgresql".into()),
         };
-        let found = variables("db", &user, &Environment::default());
+        let found = variables("db", &user, true, &Environment::default());
         assert_eq!(found.get("HOME"), Some("/var/lib/postgresql"));
+        assert_eq!(found.get("NOTIFY_SOCKET"), Some("/run/systemd/notify"));
         assert_eq!(found.get("LOGNAME"), Some("postgres"));
         let unknown = Credentials { name: None, home: None, ..user };
-        assert_eq!(variables("db", &unknown, &Environment::default()).get("HOME"), Some("/"));
+        assert_eq!(variables("db", &unknown, false, &Environment::default()).get("HOME"), Some("/"));
     }
 }

@@ -109,7 +109,7 @@ pub fn execute(
     user: &Credentials,
     owner: &Credentials,
 ) -> Result<Infallible, LaunchError> {
-    let environment = variables(&plan.app, owner, &plan.environment);
+    let environment = variables(&plan.app, owner, plan.notify, &plan.environment);
     let arguments = exec.iter().map(|word| CString::new(word.as_str())).collect::<Result<Vec<_>, _>>()?;
     let block = environment_block(&environment)?;
     chdir(plan.working_directory.as_str()).map_err(|error| LaunchError::WorkingDirectory {

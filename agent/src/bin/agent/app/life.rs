@@ -21,10 +21,11 @@ use nix::unistd::Pid;
 
 use super::cgroup::Cgroup;
 use super::launch;
+use super::notify::Notify;
 use super::plan::AppPlan;
 use super::process::{Report, spawn};
 use crate::host::Dial;
-use crate::layout::CGROUP;
+use crate::layout::{CGROUP, NOTIFY};
 use crate::root::Terminal;
 use crate::stream::{AppEnds, StreamError, Streams};
 
@@ -34,6 +35,15 @@ pub enum StartError {
     /// Its cgroup.
     #[error("Cannot make the cgroup of app \"{app}\"")]
     Cgroup {
+        /// The app.
+        app: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The socket by which it says that it is ready.
+    #[error("Cannot make the notification socket of app \"{app}\"")]
+    Notify {
         /// The app.
         app: String,
         /// Why.
@@ -89,6 +99,7 @@ pub struct App {
     plan: AppPlan,
     cgroup: Cgroup,
     streams: Streams,
+    notify: Option<Notify>,
     state: State,
     events: Vec<Event>,
 }
@@ -105,6 +116,9 @@ impl App {
             devpts: terminal.devpts().display().to_string(),
             device: terminal.device().display().to_string(),
         });
+        let notify = plan.notify.then(|| Notify::bind(Path::new(NOTIFY), &app)).transpose();
+        let notify = notify.map_err(|source| StartError::Notify { app: app.clone(), source })?;
+        plan.root.notify = notify.as_ref().map(|notify| notify.path().display().to_string());
         let failed = |source| StartError::Process { app: app.clone(), source };
         let ends = streams.app_ends().ok_or_else(|| failed(Errno::EBADF.into()))?;
         let (main, report) = spawn(|| match launch::main_process(&plan, &cgroup, ends) {
@@ -115,12 +129,17 @@ impl App {
         let told =
             |file: &&str| Event::Told(format!("Warning: the guest kernel cannot limit {file} of app {app}"));
         let events = skipped.iter().map(told).collect();
-        Ok(Self { plan, cgroup, streams, state: State::Launching { main, report }, events })
+        Ok(Self { plan, cgroup, streams, notify, state: State::Launching { main, report }, events })
     }
 
     /// Its name.
     pub fn name(&self) -> &str {
         &self.plan.name
+    }
+
+    /// Whether it is at work, as far as it lets the agent know.
+    pub fn is_ready(&self) -> bool {
+        self.notify.as_ref().is_none_or(Notify::is_ready)
     }
 
     /// Whether nothing is left of it.
@@ -144,13 +163,17 @@ impl App {
             State::Launching { report, .. } | State::PostStop { report, .. } => report.interest(),
             _ => None,
         };
-        let report = report.map(|fd| pollfd { fd, events: POLLIN, revents: 0 });
-        report.into_iter().chain(self.streams.interest())
+        let notify = self.notify.as_ref().and_then(Notify::interest);
+        let readable = report.into_iter().chain(notify).map(|fd| pollfd { fd, events: POLLIN, revents: 0 });
+        readable.chain(self.streams.interest())
     }
 
     /// Goes on as far as possible without waiting.
     pub fn advance(&mut self, ready: &[RawFd]) {
         self.streams.advance(ready);
+        if let Some(notify) = &mut self.notify {
+            notify.advance();
+        }
         if let State::PostStop { report, .. } = &mut self.state {
             report.advance();
         }
@@ -246,7 +269,7 @@ impl App {
 
     /// Asks the app to end.
     pub fn terminate(&self) {
-        self.signal(libc::SIGTERM);
+        self.signal(self.plan.stop_signal.unwrap_or(libc::SIGTERM));
         // Interactive shells ignore SIGTERM, but not the loss of their terminal.
         if self.streams.terminal().is_some() {
             self.signal(libc::SIGHUP);

@@ -6,6 +6,7 @@ mod environment;
 mod execute;
 mod launch;
 mod life;
+mod notify;
 mod plan;
 mod process;
 mod program;

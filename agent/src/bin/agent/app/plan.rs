@@ -58,6 +58,10 @@ pub struct AppPlan {
     pub limits: Vec<Setting>,
     /// What its standard streams are.
     pub stdio: Stdio,
+    /// Whether it says when it is ready.
+    pub notify: bool,
+    /// The signal that asks it to end; SIGTERM if none.
+    pub stop_signal: Option<i32>,
     /// Its main process.
     pub process: ProcessPlan,
     /// The program that runs before it.
@@ -81,6 +85,8 @@ pub struct ProcessPlan {
     pub supplementary: Vec<u32>,
     /// The manifest's variables.
     pub environment: Environment,
+    /// Whether it is told where to say that it is ready.
+    pub notify: bool,
     /// Where it starts.
     pub working_directory: String,
     /// What it may do.
@@ -121,7 +127,9 @@ impl AppPlan {
             root: root(spec, pod, &privileges)?,
             limits: cgroup::settings(&app.isolators),
             stdio: spec.stdio,
-            process: process(runtime, app, privileges),
+            notify: spec.notify,
+            stop_signal: spec.stop_signal,
+            process: ProcessPlan { notify: spec.notify, ..process(runtime, app, privileges) },
             pre_start: handler(EventHandlerName::PreStart),
             post_stop: handler(EventHandlerName::PostStop),
         })
@@ -138,6 +146,7 @@ fn process(runtime: &RuntimeApp, app: &appc::App, privileges: Privileges) -> Pro
         group: app.group.clone(),
         supplementary: app.supplementary_gids.clone(),
         environment: app.environment.clone(),
+        notify: false,
         working_directory: working_directory.to_owned(),
         privileges,
     }
@@ -154,6 +163,7 @@ fn root(spec: &AppSpec, pod: &PodSpec, privileges: &Privileges) -> Result<RootPl
         resolv_conf: pod.dns.resolv_conf.is_some(),
         hosts: pod.dns.hosts.is_some(),
         terminal: None,
+        notify: None,
         volumes: volumes.collect::<Result<_, PlanError>>()?,
     })
 }

@@ -47,6 +47,7 @@ struct Pod<'a> {
     signals: SignalFd,
     apps: Vec<App>,
     unstarted: usize,
+    announced: bool,
     course: Course,
 }
 
@@ -54,8 +55,14 @@ struct Pod<'a> {
 pub fn run(spec: &PodSpec, control: &mut Control, host: &dyn Dial) -> Result<i32, PodError> {
     let plans = spec.apps.iter().map(|app| AppPlan::new(app, spec)).collect::<Result<Vec<_>, _>>()?;
     let signals = child_signals().map_err(PodError::Signals)?;
-    let mut pod =
-        Pod { control, signals, apps: Vec::new(), unstarted: plans.len(), course: Course::default() };
+    let mut pod = Pod {
+        control,
+        signals,
+        apps: Vec::new(),
+        unstarted: plans.len(),
+        announced: false,
+        course: Course::default(),
+    };
     for plan in plans {
         let name = plan.name.clone();
         if spec.debug {
@@ -107,29 +114,39 @@ impl Pod<'_> {
     /// Tells the host what has happened to the apps.
     fn report(&mut self) -> Result<(), PodError> {
         let mut orders = Vec::new();
-        for app in &mut self.apps {
-            let name = app.name().to_owned();
-            for event in app.take_events() {
-                let message = match event {
-                    Event::Started(pid) => {
-                        self.unstarted -= 1;
-                        GuestMessage::AppStarted { app: name.clone(), pid: pid.as_raw() as u32 }
-                    }
-                    Event::Told(text) => GuestMessage::Diagnostic { app: Some(name.clone()), text },
-                    Event::Gone(status) => GuestMessage::AppExited { app: name.clone(), status },
-                    Event::Ended(status) => {
-                        orders.extend(self.course.app_ended(status, Instant::now()));
-                        continue;
-                    }
-                };
-                self.control.queue(&message)?;
-                if self.unstarted == 0 && matches!(message, GuestMessage::AppStarted { .. }) {
-                    self.control.queue(&GuestMessage::Ready)?;
+        let events: Vec<_> =
+            self.apps.iter_mut().map(|app| (app.name().to_owned(), app.take_events())).collect();
+        for (name, event) in events
+            .into_iter()
+            .flat_map(|(name, events)| events.into_iter().map(move |event| (name.clone(), event)))
+        {
+            let message = match event {
+                Event::Started(pid) => {
+                    self.unstarted -= 1;
+                    GuestMessage::AppStarted { app: name, pid: pid.as_raw() as u32 }
                 }
-            }
+                Event::Told(text) => GuestMessage::Diagnostic { app: Some(name), text },
+                Event::Gone(status) => GuestMessage::AppExited { app: name, status },
+                Event::Ended(status) => {
+                    orders.extend(self.course.app_ended(status, Instant::now()));
+                    continue;
+                }
+            };
+            self.control.queue(&message)?;
+            self.announce()?;
         }
+        self.announce()?;
         orders.into_iter().for_each(|order| self.obey(Some(order)));
         Ok(self.control.flush()?)
+    }
+
+    /// Says once that the pod is ready, when it is.
+    fn announce(&mut self) -> Result<(), PodError> {
+        if !self.announced && self.unstarted == 0 && self.apps.iter().all(App::is_ready) {
+            self.announced = true;
+            self.control.queue(&GuestMessage::Ready)?;
+        }
+        Ok(())
     }
 
     fn obey(&self, order: Option<Order>) {

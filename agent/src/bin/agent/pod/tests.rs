@@ -126,6 +126,31 @@ fn a_pod_stops_when_it_is_asked_to() {
 }
 
 #[test]
+fn an_app_is_asked_with_the_signal_it_wants() {
+    let text = "trap 'echo quit; exit 0' QUIT; trap 'exit 1' TERM; echo up; while :; do sleep 0.01; done";
+    let outcome = script(text).stop_signal(3).run_with(|hands| {
+        hands.wait_for("up");
+        hands.send(&HostMessage::Stop { grace_ms: 60_000 });
+    });
+    assert_eq!((outcome.status, &*outcome.stream("web", StreamKind::Stdout)), (0, "up\nquit\n"));
+}
+
+#[test]
+fn a_pod_is_ready_when_its_apps_say_so() {
+    let tell = "socket(S, AF_UNIX, SOCK_DGRAM, 0); \
+                send(S, \"READY=1\", 0, sockaddr_un($ENV{NOTIFY_SOCKET})) or die $!";
+    for (user, tells) in [("0", true), ("nobody", true), ("0", false)] {
+        let last = if tells { format!("perl -MSocket -e '{tell}'") } else { "true".to_owned() };
+        let exec = ["/bin/sh", "-c", &format!("echo $NOTIFY_SOCKET; {last}; sleep 0.3")];
+        let app = json!({"exec": exec, "user": user, "group": "0"});
+        let outcome = PodUnderTest::new().app_with("web", app).notify().run();
+        assert_eq!(outcome.stream("web", StreamKind::Stdout), "/run/systemd/notify\n");
+        assert_eq!(outcome.stream("web", StreamKind::Stderr), "");
+        assert_eq!(outcome.messages.contains(&GuestMessage::Ready), tells, "{:?}", outcome.messages);
+    }
+}
+
+#[test]
 fn grace_ends() {
     let outcome = script("trap '' TERM; echo up; while :; do sleep 1000; done").run_with(|hands| {
         hands.wait_for("up");

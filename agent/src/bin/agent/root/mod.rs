@@ -7,4 +7,4 @@ pub mod tables;
 mod walk;
 
 pub use apply::{RootError, enter};
-pub use plan::{DEVPTS, RootPlan, Terminal, Volume, steps};
+pub use plan::{DEVPTS, NOTIFY_SOCKET, RootPlan, Terminal, Volume, steps};

@@ -78,6 +78,8 @@ pub struct RootPlan {
     pub hosts: bool,
     /// The terminal of an interactive app: its devpts and its device in there.
     pub terminal: Option<Terminal>,
+    /// The agent's path of the socket by which the app says that it is ready.
+    pub notify: Option<String>,
     /// Volumes in the order they are mounted.
     pub volumes: Vec<Volume>,
 }
@@ -102,6 +104,9 @@ pub struct Terminal {
     pub device: String,
 }
 
+/// Where an app finds the socket by which it says that it is ready.
+pub const NOTIFY_SOCKET: &str = "/run/systemd/notify";
+
 const NO_PROGRAMS: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV).union(MsFlags::MS_NOEXEC);
 
 /// Every step of an app's root file system, in order.
@@ -115,6 +120,9 @@ pub fn steps(plan: &RootPlan) -> Vec<Step> {
     system(plan, &mut steps);
     devices(plan, &mut steps);
     configuration(plan, &mut steps);
+    if let Some(socket) = &plan.notify {
+        steps.push(bind(socket, NOTIFY_SOCKET));
+    }
     if plan.protect {
         steps.extend(protect::steps());
     }

@@ -18,6 +18,8 @@ fn pod(app: serde_json::Value) -> PodSpec {
             name: "web".into(),
             rootfs: "web/rootfs".into(),
             stdio: Stdio::Output,
+            notify: false,
+            stop_signal: None,
             mounts: vec![],
         }],
         clock_ns: 0,

@@ -47,6 +47,8 @@ pub struct PodUnderTest {
     apps: Vec<Value>,
     stdio: Vec<Stdio>,
     mounts: Vec<Vec<VolumeMount>>,
+    notify: bool,
+    stop_signal: Option<i32>,
     /// Tables for the apps.
     pub dns: Dns,
     /// What is lifted.
@@ -117,7 +119,17 @@ impl PodUnderTest {
     /// A pod without apps.
     pub fn new() -> Self {
         let (dns, disabled) = (Dns::default(), Disabled::default());
-        Self { apps: vec![], stdio: vec![], mounts: vec![], dns, disabled, input: vec![], deaf: false }
+        Self {
+            apps: vec![],
+            stdio: vec![],
+            mounts: vec![],
+            notify: false,
+            stop_signal: None,
+            dns,
+            disabled,
+            input: vec![],
+            deaf: false,
+        }
     }
 
     /// Adds an app that runs a command as root.
@@ -150,6 +162,18 @@ impl PodUnderTest {
     pub fn volume(mut self, source: &str, path: &str, read_only: bool) -> Self {
         let mount = VolumeMount { source: source.to_owned(), path: path.to_owned(), read_only };
         self.mounts.last_mut().unwrap().push(mount);
+        self
+    }
+
+    /// Lets the apps say when they are ready.
+    pub fn notify(mut self) -> Self {
+        self.notify = true;
+        self
+    }
+
+    /// Asks the apps to end by this signal.
+    pub fn stop_signal(mut self, signal: i32) -> Self {
+        self.stop_signal = Some(signal);
         self
     }
 
@@ -200,6 +224,8 @@ impl PodUnderTest {
             name: app.name.to_string(),
             rootfs: format!("{}/rootfs", app.name),
             stdio: *stdio,
+            notify: self.notify,
+            stop_signal: self.stop_signal,
             mounts: mounts.clone(),
         });
         PodSpec {
