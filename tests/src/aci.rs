@@ -9,6 +9,10 @@ use serde_json::{Value, json};
 
 use crate::host;
 
+/// What a dynamic Rust program needs of Debian.
+const LIBRARIES: [&str; 3] =
+    ["lib64/ld-linux-x86-64.so.2", "lib/x86_64-linux-gnu/libc.so.6", "lib/x86_64-linux-gnu/libgcc_s.so.1"];
+
 /// An image being put together: a manifest and a root file system, packed by [`Aci::write`].
 #[derive(Debug)]
 pub struct Aci {
@@ -86,6 +90,25 @@ impl Aci {
     #[must_use]
     pub fn file(self, path: &str, content: impl Into<Vec<u8>>, mode: u32) -> Self {
         self.entry(path, Entry::File(content.into(), mode))
+    }
+
+    /// With a dynamically linked Rust program of this machine, and the libraries it needs.
+    ///
+    /// # Panics
+    /// When one of them cannot be read.
+    #[must_use]
+    pub fn program(mut self, path: &str, program: &Path) -> Self {
+        let read = |path: &Path| {
+            std::fs::read(path).unwrap_or_else(|error| panic!("Cannot read {}: {error}", path.display()))
+        };
+        self = self.file(path, read(program), 0o755);
+        for directory in ["lib", "lib64", "lib/x86_64-linux-gnu"] {
+            self = self.directory(directory, 0o755);
+        }
+        for library in LIBRARIES {
+            self = self.file(library, read(&Path::new("/").join(library)), 0o755);
+        }
+        self
     }
 
     /// With a symbolic link.

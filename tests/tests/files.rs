@@ -8,27 +8,14 @@ use std::time::Duration;
 use tests::{Aci, Finished, Rkt, host};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_files");
-/// What a dynamic Rust program needs of Debian.
-const LIBRARIES: [&str; 3] =
-    ["lib64/ld-linux-x86-64.so.2", "lib/x86_64-linux-gnu/libc.so.6", "lib/x86_64-linux-gnu/libgcc_s.so.1"];
 const LIMIT: Duration = Duration::from_secs(540);
 const HALF_A_GIBIBYTE: usize = 512;
 
 /// Busybox and the program that checks files.
 fn image() -> PathBuf {
-    let mut image =
-        Aci::with_busybox("example.com/files", &["/bin/sh"]).file("bin/files", read(PROGRAM), 0o755);
-    for directory in ["lib", "lib64", "lib/x86_64-linux-gnu"] {
-        image = image.directory(directory, 0o755);
-    }
-    for library in LIBRARIES {
-        image = image.file(library, read(&format!("/{library}")), 0o755);
-    }
-    image.write(&host::data_dir().join("files.aci"))
-}
-
-fn read(path: &str) -> Vec<u8> {
-    fs::read(path).unwrap_or_else(|error| panic!("Cannot read {path}: {error}"))
+    Aci::with_busybox("example.com/files", &["/bin/sh"])
+        .program("bin/files", Path::new(PROGRAM))
+        .write(&host::data_dir().join("files.aci"))
 }
 
 fn run(rkt: &Rkt, script: &str) -> Finished {

@@ -23,6 +23,8 @@ pub enum Isolator {
     Memory(Resource),
     /// `resource/cpu`, in CPUs.
     Cpu(Resource),
+    /// `resource/pids`, in processes and threads. Not in the specification.
+    Pids(Resource),
     /// `resource/block-bandwidth`, in bytes per second.
     BlockBandwidth(Resource),
     /// `resource/block-iops`, in operations per second.

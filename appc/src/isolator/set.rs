@@ -45,6 +45,14 @@ impl Isolators {
         })
     }
 
+    /// The limit of processes and threads. If several are given the last one counts.
+    pub fn pids_limit(&self) -> Option<Quantity> {
+        self.last_limit(|isolator| match isolator {
+            Isolator::Pids(resource) => Some(resource),
+            _ => None,
+        })
+    }
+
     fn last_limit(&self, pick: impl Fn(&Isolator) -> Option<&Resource>) -> Option<Quantity> {
         self.0.iter().rev().filter_map(pick).find_map(|resource| resource.limit)
     }

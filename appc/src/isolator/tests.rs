@@ -9,6 +9,7 @@ fn known_isolators_survive_a_round_trip() {
     for json in [
         r#"{"name":"resource/memory","value":{"default":false,"limit":"100M","request":"50M"}}"#,
         r#"{"name":"resource/cpu","value":{"default":false,"limit":"500m"}}"#,
+        r#"{"name":"resource/pids","value":{"default":false,"limit":"64"}}"#,
         r#"{"name":"resource/block-bandwidth","value":{"default":true,"limit":"2M"}}"#,
         r#"{"name":"os/linux/capabilities-retain-set","value":{"set":["CAP_KILL"]}}"#,
         r#"{"name":"os/linux/seccomp-remove-set","value":{"set":["@appc.io/all"],"errno":"ENOTSUP"}}"#,

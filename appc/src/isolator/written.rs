@@ -27,6 +27,7 @@ impl TryFrom<WrittenIsolator> for Isolator {
         let isolator = match written.name.as_str() {
             "resource/memory" => Self::Memory(read(written)?),
             "resource/cpu" => Self::Cpu(read(written)?),
+            "resource/pids" => Self::Pids(read(written)?),
             "resource/block-bandwidth" => Self::BlockBandwidth(read(written)?),
             "resource/block-iops" => Self::BlockIops(read(written)?),
             "resource/network-bandwidth" => Self::NetworkBandwidth(read(written)?),
@@ -68,6 +69,7 @@ impl Isolator {
         match self {
             Self::Memory(_) => "resource/memory",
             Self::Cpu(_) => "resource/cpu",
+            Self::Pids(_) => "resource/pids",
             Self::BlockBandwidth(_) => "resource/block-bandwidth",
             Self::BlockIops(_) => "resource/block-iops",
             Self::NetworkBandwidth(_) => "resource/network-bandwidth",
@@ -89,6 +91,7 @@ impl Isolator {
         let value = match self {
             Self::Memory(resource)
             | Self::Cpu(resource)
+            | Self::Pids(resource)
             | Self::BlockBandwidth(resource)
             | Self::BlockIops(resource)
             | Self::NetworkBandwidth(resource) => serde_json::to_value(resource),
@@ -109,7 +112,7 @@ impl Isolator {
     pub fn validate(&self) -> Result<(), IsolatorError> {
         let check = |valid, reason| if valid { Ok(()) } else { Err(reason) };
         let result = match self {
-            Self::Memory(resource) | Self::Cpu(resource) => resource.check_own(),
+            Self::Memory(resource) | Self::Cpu(resource) | Self::Pids(resource) => resource.check_own(),
             Self::BlockBandwidth(resource) | Self::BlockIops(resource) | Self::NetworkBandwidth(resource) => {
                 resource.check_default()
             }

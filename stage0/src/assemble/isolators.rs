@@ -1,7 +1,7 @@
 //! The effect of flags on an app's isolators.
 
 use appc::isolator::{CapabilitySet, Resource};
-use appc::{Isolator, Isolators};
+use appc::{Isolator, Isolators, Quantity};
 
 use super::Overrides;
 use super::app::AppError;
@@ -9,7 +9,7 @@ use super::app::AppError;
 /// The least memory that can be a limit: one page.
 const LEAST_MEMORY: i64 = 4096;
 
-/// Memory and CPU limits are appended, where the last one counts; all others replace the image's.
+/// Memory, CPU and process limits are appended, where the last one counts; all others replace the image's.
 pub(super) fn apply(isolators: &mut Isolators, overrides: &Overrides) -> Result<(), AppError> {
     if let Some(limit) = overrides.memory {
         if limit.value() < LEAST_MEMORY {
@@ -22,6 +22,9 @@ pub(super) fn apply(isolators: &mut Isolators, overrides: &Overrides) -> Result<
             return Err(AppError::Cpu(limit));
         }
         isolators.0.push(Isolator::Cpu(Resource::limit(limit)));
+    }
+    if let Some(limit) = overrides.pids {
+        isolators.0.push(Isolator::Pids(Resource::limit(Quantity::from_value(limit.into()))));
     }
     if let Some(shares) = overrides.cpu_shares {
         replace(isolators, &["os/linux/cpu-shares"], Isolator::CpuShares(shares));
@@ -81,12 +84,14 @@ mod tests {
         let overrides = Overrides {
             memory: Some("192M".parse().unwrap()),
             cpu: Some("1500m".parse().unwrap()),
+            pids: Some(64),
             ..Overrides::default()
         };
         apply(&mut isolators, &overrides).unwrap();
         assert_eq!(isolators.memory_limit().unwrap().value(), 192_000_000);
         assert_eq!(isolators.cpu_limit().unwrap().milli_value(), 1500);
-        assert_eq!(isolators.0.len(), image().0.len() + 2);
+        assert_eq!(isolators.pids_limit().unwrap().value(), 64);
+        assert_eq!(isolators.0.len(), image().0.len() + 3);
     }
 
     #[test]

@@ -66,6 +66,10 @@ pub struct Overrides {
     #[arg(long, value_name = "QUANTITY")]
     pub cpu: Option<Quantity>,
 
+    /// Limit of processes and threads
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    pub pids: Option<u32>,
+
     /// CPU weight, 2 to 262144
     #[arg(long, value_name = "WEIGHT", value_parser = clap::value_parser!(u64).range(2..=262_144))]
     pub cpu_shares: Option<u64>,

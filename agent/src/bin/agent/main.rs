@@ -48,6 +48,8 @@ enum AgentError {
     #[error(transparent)]
     Network(#[from] machine::NetworkError),
     #[error(transparent)]
+    Sysctl(#[from] machine::SysctlError),
+    #[error(transparent)]
     Control(#[from] ControlError),
     #[error("The host spoke before it said what the pod is")]
     NoStart,
@@ -126,6 +128,7 @@ fn serve(control: &mut Control) -> Result<i32, AgentError> {
 
 fn become_pod(spec: &PodSpec) -> Result<(), AgentError> {
     machine::assume(spec)?;
+    machine::set_parameters(&spec.manifest.isolators)?;
     machine::configure(&spec.interfaces)?;
     let files = root::tables::files(&spec.hostname, &spec.dns);
     root::tables::write(Path::new(layout::FILES), &files).map_err(AgentError::Tables)?;

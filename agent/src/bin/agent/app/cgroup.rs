@@ -36,6 +36,9 @@ pub fn settings(isolators: &Isolators) -> Vec<Setting> {
         let quota = milli.saturating_mul(PERIOD_US / 1000).max(MIN_QUOTA_US);
         settings.push(Setting { file: "cpu.max", value: format!("{quota} {PERIOD_US}") });
     }
+    if let Some(limit) = isolators.pids_limit() {
+        settings.push(Setting { file: "pids.max", value: limit.value().max(0).to_string() });
+    }
     for isolator in isolators.iter() {
         if let Isolator::CpuShares(shares) = isolator {
             let weight = (shares.saturating_mul(100) / DEFAULT_SHARES).clamp(1, 10_000);
@@ -134,10 +137,12 @@ mod tests {
             Isolator::Memory(limit("192Mi")),
             Isolator::Cpu(limit("500m")),
             Isolator::CpuShares(2048),
+            Isolator::Pids(limit("1k")),
         ]);
         let expected = [
             ("memory.max", "201326592".to_owned()),
             ("cpu.max", "50000 100000".to_owned()),
+            ("pids.max", "1000".to_owned()),
             ("cpu.weight", "200".to_owned()),
         ];
         assert_eq!(found, expected);

@@ -5,7 +5,9 @@ mod filesystems;
 mod identity;
 mod netlink;
 mod network;
+mod sysctl;
 
 pub use filesystems::{BootError, enter_root, make_root, mount_share, touch_submount};
 pub use identity::{IdentityError, assume};
 pub use network::{NetworkError, configure, loopback_up};
+pub use sysctl::{SysctlError, set as set_parameters};

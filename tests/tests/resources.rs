@@ -1,0 +1,81 @@
+//! What an app may use, and what happens when it wants more.
+
+use tests::{Finished, Rkt, aci, inside, inside::Look};
+
+/// The limits of an app's own group.
+const LIMITS: &[Look<'_>] = &[
+    ("memory", "cat /sys/fs/cgroup/memory.max"),
+    ("cpu", "cat /sys/fs/cgroup/cpu.max /sys/fs/cgroup/cpu.weight"),
+    ("pids", "cat /sys/fs/cgroup/pids.max"),
+    ("files", "ulimit -n; ulimit -Hn"),
+];
+
+/// Runs a pod of one app per entry: its name, flags and script.
+fn run(rkt: &Rkt, apps: &[(&str, &[&str], String)]) -> Finished {
+    let image = aci::busybox();
+    let image = image.to_str().expect("UTF-8");
+    let mut words: Vec<String> = ["run", "--net=none"].map(str::to_owned).into();
+    for (name, flags, script) in apps {
+        words.extend([image.to_owned(), format!("--name={name}")]);
+        words.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        words.extend(["--exec=/bin/sh", "--", "-c", script, "---"].map(str::to_owned));
+    }
+    rkt.run(words)
+}
+
+#[test]
+fn limits_are_each_apps_own() {
+    let limited = ["--memory=128Mi", "--cpu=500m", "--cpu-shares=512", "--pids=77"];
+    let apps: [(&str, &[&str], String); 2] = [
+        ("limited", &limited, inside::script("limited", LIMITS)),
+        ("free", &[], inside::script("free", LIMITS)),
+    ];
+    let finished = run(&Rkt::new(), &apps).expect_success();
+    let files = "files: 1024 524288";
+    inside::expect(&finished, "limited", &["memory: 134217728", "cpu: 50000 100000 50", "pids: 77", files]);
+    inside::expect(&finished, "free", &["memory: max", "cpu: max 100000 100", "pids: max", files]);
+}
+
+#[test]
+fn an_app_that_forks_too_much_hurts_only_itself() {
+    let bomb = "i=0; while [ $i -lt 100 ]; do sleep 600 & i=$((i + 1)); done";
+    let other = "until [ -e /dev/shm/bombed ]; do sleep 0.1; done; for i in 1 2 3; do ls / >/dev/null; done; echo well";
+    let rkt = Rkt::new();
+    let bomb = format!("({bomb}); touch /dev/shm/bombed; sleep 2; exit 7");
+    let apps: [(&str, &[&str], String); 2] =
+        [("bomb", &["--pids=32"], bomb), ("other", &[], other.to_owned())];
+    let finished = run(&rkt, &apps).expect_status(7);
+    assert!(finished.stdout_text().contains("well"), "{finished:?}");
+    assert!(finished.stderr_text().contains("can't fork"), "{finished:?}");
+}
+
+#[test]
+fn an_app_that_runs_out_of_memory_is_told_of() {
+    let rkt = Rkt::new();
+    let apps: [(&str, &[&str], String); 1] =
+        [("hog", &["--memory=96Mi"], "exec tail /dev/zero".to_owned())];
+    let finished = run(&rkt, &apps).expect_status(137);
+    let line = "App hog ran out of memory, processes killed: 1";
+    assert!(finished.stderr_text().lines().any(|found| found == line), "{finished:?}");
+}
+
+#[test]
+fn a_pods_kernel_parameters_are_its_own() {
+    let rkt = Rkt::new();
+    let image = aci::busybox();
+    let id = rkt.run(["fetch", "--full", image.to_str().expect("UTF-8")]).expect_success().stdout_text();
+    let run = |parameter: &str| {
+        let manifest = serde_json::json!({
+            "acVersion": "0.8.11", "acKind": "PodManifest",
+            "isolators": [{"name": "os/unix/sysctl", "value": {parameter: "777"}}],
+            "apps": [{"name": "look", "image": {"id": id.trim()}, "app": {
+                "exec": ["/bin/cat", "/proc/sys/kernel/msgmni"], "user": "0", "group": "0"}}],
+        });
+        let path = rkt.dir().join("pod.json");
+        std::fs::write(&path, manifest.to_string()).expect("write the manifest");
+        rkt.run(["run", "--net=none", &format!("--pod-manifest={}", path.display())])
+    };
+    assert_eq!(run("kernel.msgmni").expect_success().stdout_text(), "777\n");
+    let refused = run("kernel.foo-not-there").expect_status(254).stderr_text();
+    assert!(refused.contains("Cannot set kernel parameter \"kernel.foo-not-there\" to \"777\""), "{refused}");
+}
