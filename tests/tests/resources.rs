@@ -52,8 +52,7 @@ fn an_app_that_forks_too_much_hurts_only_itself() {
 #[test]
 fn an_app_that_runs_out_of_memory_is_told_of() {
     let rkt = Rkt::new();
-    let apps: [(&str, &[&str], String); 1] =
-        [("hog", &["--memory=96Mi"], "exec tail /dev/zero".to_owned())];
+    let apps: [(&str, &[&str], String); 1] = [("hog", &["--memory=96Mi"], "exec tail /dev/zero".to_owned())];
     let finished = run(&rkt, &apps).expect_status(137);
     let line = "App hog ran out of memory, processes killed: 1";
     assert!(finished.stderr_text().lines().any(|found| found == line), "{finished:?}");

@@ -10,6 +10,11 @@ use super::pod::{PodSpec, WindowSize};
 pub enum HostMessage {
     /// Everything the guest needs to know; sent once, in answer to [`GuestMessage::Hello`].
     Start(Box<PodSpec>),
+    /// What the host's clock says: it may have jumped.
+    Clock {
+        /// The wall clock, in nanoseconds since the epoch.
+        clock_ns: u64,
+    },
     /// Deliver a signal to an app's main process.
     Signal {
         /// The app's name.

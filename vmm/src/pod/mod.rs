@@ -12,6 +12,7 @@
 //! Nothing here waits for the guest or for whoever reads the pod's output, but the threads of [`streams`].
 
 pub mod arguments;
+mod clock;
 mod control;
 mod devices;
 mod diagnostics;

@@ -1,10 +1,6 @@
 //! What the guest is told about its pod.
 
-use std::{
-    io,
-    path::Path,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{io, path::Path};
 
 use agent::protocol::{AppSpec, Disabled, Dns, PodSpec, Stdio};
 use appc::PodManifest;
@@ -12,6 +8,7 @@ use rustix::rand::{GetRandomFlags, getrandom};
 
 use super::{
     arguments::RunArguments,
+    clock::now_ns,
     directory::{DirectoryError, PodDirectory},
     terminal,
 };
@@ -91,12 +88,6 @@ pub fn pod_spec(
         },
         debug: arguments.debug,
     })
-}
-
-/// The wall clock, in nanoseconds since the epoch.
-fn now_ns() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn dns(arguments: &RunArguments, directory: &PodDirectory) -> Result<Dns, DirectoryError> {

@@ -18,6 +18,7 @@ use vmm_sys_util::epoll::EventSet;
 use self::readiness::{Readiness, ReadyQueue, Token};
 use super::{
     arguments::RunArguments,
+    clock::ClockWatch,
     control::Control,
     diagnostics::Diagnostics,
     directory::PodDirectory,
@@ -104,6 +105,7 @@ pub struct Supervisor<'a, G> {
     signals: &'a Signals,
     diagnostics: &'a Diagnostics,
     ready: ReadyQueue,
+    clock: ClockWatch,
     listeners: Listeners,
     control: Option<Control>,
     streams: Streams,
@@ -138,6 +140,7 @@ impl<'a, G: Guest> Supervisor<'a, G> {
             listeners,
             streams: Streams::new(&apps, pod.stdio).map_err(PodError::Resource)?,
             ready: ReadyQueue::default(),
+            clock: ClockWatch::start().map_err(PodError::Resource)?,
             control: None,
             session: Session::new(names),
             apps,
@@ -159,6 +162,7 @@ impl<'a, G: Guest> Supervisor<'a, G> {
         self.watch(event_loop, self.listeners.control.as_raw_fd(), EventSet::IN, Token::ControlListener);
         self.watch(event_loop, self.listeners.streams.as_raw_fd(), EventSet::IN, Token::StreamListener);
         self.watch(event_loop, self.streams.event().as_raw_fd(), EventSet::IN, Token::Streams);
+        self.watch(event_loop, self.clock.as_raw_fd(), EventSet::IN, Token::Clock);
         // It stays readable: once is enough.
         let once = EventSet::IN | EventSet::EDGE_TRIGGERED;
         self.watch(event_loop, self.guest.exit_event(), once, Token::Machine);

@@ -12,6 +12,7 @@ use super::{Guest, LAST_BYTES, LAST_WORDS, Supervisor, readiness::Token};
 use crate::{
     event_loop::EventLoop,
     pod::{
+        clock::now_ns,
         control::Control,
         directory::DirectoryError,
         error::PodError,
@@ -32,6 +33,7 @@ impl<G: Guest> Supervisor<'_, G> {
     pub(super) fn handle(&mut self, token: Token, event_loop: &mut EventLoop) -> Outcome {
         match token {
             Token::Signals => self.on_signals(),
+            Token::Clock => self.on_clock(),
             Token::ControlListener => self.on_control_connection(event_loop),
             Token::StreamListener => self.on_stream_connections(),
             Token::Control => self.on_control(),
@@ -94,6 +96,15 @@ impl<G: Guest> Supervisor<'_, G> {
             terminal::enter_raw_mode().map_err(PodError::Terminal)?;
         }
         self.resize()
+    }
+
+    /// Tells the guest the time. Before it has its pod it would not know what to make of that, and needs none.
+    fn on_clock(&mut self) -> Outcome {
+        let due = self.clock.is_due().map_err(PodError::Resource)?;
+        if due && matches!(self.session.phase(), Phase::Starting | Phase::Running) {
+            self.send(&HostMessage::Clock { clock_ns: now_ns() })?;
+        }
+        Ok(None)
     }
 
     fn on_control_connection(&mut self, event_loop: &mut EventLoop) -> Outcome {

@@ -14,6 +14,8 @@ use vmm_sys_util::epoll::EventSet;
 pub enum Token {
     /// A signal waits.
     Signals,
+    /// The host's clock may have jumped.
+    Clock,
     /// The guest opened a control connection.
     ControlListener,
     /// The guest opened a stream.

@@ -7,11 +7,14 @@ use std::os::fd::AsRawFd;
 use agent::protocol::PodSpec;
 use nix::libc;
 use nix::sys::time::TimeSpec;
-use nix::time::{ClockId, clock_settime};
+use nix::time::{ClockId, clock_gettime, clock_settime};
 use nix::unistd::sethostname;
 
 /// The most that is credited at once, in bytes; the pool holds half of it.
 const MAX_ENTROPY: usize = 512;
+
+/// How wrong the clock may be before it is set, in nanoseconds.
+const MAX_CLOCK_ERROR_NS: u64 = 1_000_000_000;
 
 /// Why the guest cannot become what the host says.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +38,17 @@ pub fn assume(spec: &PodSpec) -> Result<(), IdentityError> {
     credit(&decode(&spec.entropy).ok_or(IdentityError::EntropyForm)?).map_err(IdentityError::Entropy)?;
     set_clock(spec.clock_ns).map_err(|source| IdentityError::Clock(spec.clock_ns, source))?;
     sethostname(&spec.hostname).map_err(|error| IdentityError::Hostname(spec.hostname.clone(), error.into()))
+}
+
+/// Sets the clock to what the host's says, unless it is about there: telling takes time, too.
+pub fn follow_clock(ns: u64) -> Result<(), IdentityError> {
+    let now = clock_gettime(ClockId::CLOCK_REALTIME).map_or(0, |now| {
+        u64::try_from(now.tv_sec()).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec()).unwrap_or(0)
+    });
+    if now.abs_diff(ns) < MAX_CLOCK_ERROR_NS {
+        return Ok(());
+    }
+    set_clock(ns).map_err(|source| IdentityError::Clock(ns, source))
 }
 
 /// Bytes from their hexadecimal form.
@@ -93,6 +107,15 @@ mod tests {
         for hostile in ["0", "0x", "é0", &"00".repeat(MAX_ENTROPY + 1)] {
             assert_eq!(decode(hostile), None, "{hostile}");
         }
+    }
+
+    #[test]
+    fn a_clock_that_is_about_right_is_left_alone() {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        let before = std::time::Instant::now();
+        follow_clock(now.as_nanos() as u64 + MAX_CLOCK_ERROR_NS / 2).unwrap();
+        let later = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        assert!((later - now).abs_diff(before.elapsed()) < std::time::Duration::from_millis(400));
     }
 
     #[test]

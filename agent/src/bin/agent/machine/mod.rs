@@ -8,6 +8,6 @@ mod network;
 mod sysctl;
 
 pub use filesystems::{BootError, enter_root, make_root, mount_share, touch_submount};
-pub use identity::{IdentityError, assume};
+pub use identity::{IdentityError, assume, follow_clock};
 pub use network::{NetworkError, configure, loopback_up};
 pub use sysctl::{SysctlError, set as set_parameters};

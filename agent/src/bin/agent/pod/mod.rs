@@ -16,6 +16,7 @@ use nix::unistd::Pid;
 use crate::app::{App, AppPlan, Event, PlanError, StartError, exit_status};
 use crate::failure;
 use crate::host::{Control, ControlError, Dial};
+use crate::machine;
 use course::{Course, Order};
 
 /// How often the agent looks whether the last processes of an app have vanished, should it not be told.
@@ -224,6 +225,12 @@ impl Pod<'_> {
             HostMessage::Signal { app, signal } => {
                 if let Some(app) = named(&app) {
                     app.signal(signal);
+                }
+            }
+            HostMessage::Clock { clock_ns } => {
+                if let Err(error) = machine::follow_clock(clock_ns) {
+                    let text = format!("Warning: {}", failure::line(&error));
+                    self.control.queue(&GuestMessage::Diagnostic { app: None, text })?;
                 }
             }
             HostMessage::Resize { app, size } => {
