@@ -160,18 +160,21 @@ impl App {
     /// The descriptors the app waits for.
     pub fn interest(&self) -> impl Iterator<Item = pollfd> {
         let report = match &self.state {
-            State::Launching { report, .. } | State::PostStop { report, .. } => report.interest(),
+            State::Launching { report, .. } | State::PostStop { report, .. } => {
+                report.interest().map(readable)
+            }
             _ => None,
         };
-        let notify = self.notify.as_ref().and_then(Notify::interest);
-        let readable = report.into_iter().chain(notify).map(|fd| pollfd { fd, events: POLLIN, revents: 0 });
-        readable.chain(self.streams.interest())
+        let notify = self.notify.as_ref().map(|notify| readable(notify.interest()));
+        report.into_iter().chain(notify).chain(self.streams.interest())
     }
 
     /// Goes on as far as possible without waiting.
     pub fn advance(&mut self, ready: &[RawFd]) {
         self.streams.advance(ready);
-        if let Some(notify) = &mut self.notify {
+        if let Some(notify) = &mut self.notify
+            && ready.contains(&notify.interest())
+        {
             notify.advance();
         }
         if let State::PostStop { report, .. } = &mut self.state {
@@ -298,6 +301,11 @@ impl App {
     pub fn resize(&self, size: WindowSize) -> io::Result<()> {
         self.streams.terminal().map_or(Ok(()), |terminal| terminal.resize(size))
     }
+}
+
+/// Waits for a descriptor to be readable.
+fn readable(fd: RawFd) -> pollfd {
+    pollfd { fd, events: POLLIN, revents: 0 }
 }
 
 /// The status of a process that ended, as shells count: 128+N for death by signal N.
