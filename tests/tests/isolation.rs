@@ -222,7 +222,7 @@ fn the_same_files_are_there_for_every_app() {
             "hostname: -rw-r--r-- inside inside",
             "mtab: ../proc/self/mounts",
             "directories: /run 755 /tmp 1777 /dev/shm 1777 /dev/pts 755 /dev/mqueue 1777",
-            "mounts: / /dev /dev/mqueue /dev/pts /dev/shm /etc/hostname /etc/hosts /proc /proc/bus /proc/sys/kernel/core_pattern \
+            "mounts: / /dev /dev/log /dev/mqueue /dev/pts /dev/shm /etc/hostname /etc/hosts /proc /proc/bus /proc/sys/kernel/core_pattern \
              /proc/sys/vm/panic_on_oom /sys /sys/firmware /sys/fs /sys/fs/cgroup /sys/module",
             "loopback: unknown 1",
             "descriptors: 1024 4",

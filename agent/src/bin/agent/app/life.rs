@@ -24,8 +24,9 @@ use super::launch;
 use super::notify::Notify;
 use super::plan::AppPlan;
 use super::process::{Report, spawn};
+use super::syslog::Syslog;
 use crate::host::Dial;
-use crate::layout::{CGROUP, NOTIFY};
+use crate::layout::{CGROUP, LOGS, NOTIFY};
 use crate::root::Terminal;
 use crate::stream::{AppEnds, StreamError, Streams};
 
@@ -44,6 +45,15 @@ pub enum StartError {
     /// The socket by which it says that it is ready.
     #[error("Cannot make the notification socket of app \"{app}\"")]
     Notify {
+        /// The app.
+        app: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Its log.
+    #[error("Cannot make the log socket of app \"{app}\"")]
+    Syslog {
         /// The app.
         app: String,
         /// Why.
@@ -100,6 +110,7 @@ pub struct App {
     cgroup: Cgroup,
     streams: Streams,
     notify: Option<Notify>,
+    syslog: Option<Syslog>,
     state: State,
     events: Vec<Event>,
 }
@@ -121,6 +132,9 @@ impl App {
         plan.root.notify = notify.as_ref().map(|notify| notify.path().display().to_string());
         let failed = |source| StartError::Process { app: app.clone(), source };
         let ends = streams.app_ends().ok_or_else(|| failed(Errno::EBADF.into()))?;
+        let syslog = Syslog::bind(Path::new(LOGS), &app, &ends.stderr);
+        let syslog = syslog.map_err(|source| StartError::Syslog { app: app.clone(), source })?;
+        plan.root.log = Some(syslog.path().display().to_string());
         let (main, report) = spawn(|| match launch::main_process(&plan, &cgroup, ends) {
             Ok(never) => match never {},
             Err(error) => error.failure(),
@@ -129,7 +143,15 @@ impl App {
         let told =
             |file: &&str| Event::Told(format!("Warning: the guest kernel cannot limit {file} of app {app}"));
         let events = skipped.iter().map(told).collect();
-        Ok(Self { plan, cgroup, streams, notify, state: State::Launching { main, report }, events })
+        Ok(Self {
+            plan,
+            cgroup,
+            streams,
+            notify,
+            syslog: Some(syslog),
+            state: State::Launching { main, report },
+            events,
+        })
     }
 
     /// Its name.
@@ -166,7 +188,8 @@ impl App {
             _ => None,
         };
         let notify = self.notify.as_ref().map(|notify| readable(notify.interest()));
-        report.into_iter().chain(notify).chain(self.streams.interest())
+        let syslog = self.syslog.as_ref().map(Syslog::interest);
+        report.into_iter().chain(notify).chain(syslog).chain(self.streams.interest())
     }
 
     /// Goes on as far as possible without waiting.
@@ -176,6 +199,11 @@ impl App {
             && ready.contains(&notify.interest())
         {
             notify.advance();
+        }
+        if let Some(syslog) = &mut self.syslog
+            && ready.contains(&syslog.interest().fd)
+        {
+            syslog.advance();
         }
         if let State::PostStop { report, .. } = &mut self.state {
             report.advance();
@@ -259,6 +287,9 @@ impl App {
         if let State::Sweeping { status } = self.state
             && !self.cgroup.is_populated()
         {
+            if let Some(mut syslog) = self.syslog.take() {
+                syslog.advance();
+            }
             self.streams.finish();
             self.state = State::Delivering { status };
         }

@@ -11,6 +11,7 @@ mod plan;
 mod process;
 mod program;
 mod seccomp;
+mod syslog;
 mod users;
 
 pub use cgroup::delegate;

@@ -164,6 +164,7 @@ fn root(spec: &AppSpec, pod: &PodSpec, privileges: &Privileges) -> Result<RootPl
         hosts: pod.dns.hosts.is_some(),
         terminal: None,
         notify: None,
+        log: None,
         volumes: volumes.collect::<Result<_, PlanError>>()?,
     })
 }

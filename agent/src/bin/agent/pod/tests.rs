@@ -136,6 +136,17 @@ fn an_app_is_asked_with_the_signal_it_wants() {
 }
 
 #[test]
+fn what_apps_log_is_among_their_errors() {
+    let log = "perl -MSocket -e 'socket(S, AF_UNIX, SOCK_DGRAM, 0); \
+               send(S, \"<14>Nov 20 13:45:01 web[7]: hello\", 0, sockaddr_un(\"/dev/log\")) or die $!'";
+    let app = |user: &str| json!({"exec": ["/bin/sh", "-c", log], "user": user, "group": "0"});
+    let outcome = PodUnderTest::new().app_with("web", app("nobody")).app_with("db", app("0")).run();
+    for app in ["web", "db"] {
+        assert_eq!(outcome.stream(app, StreamKind::Stderr), "web[7]: hello\n", "{app}");
+    }
+}
+
+#[test]
 fn a_pod_is_ready_when_its_apps_say_so() {
     let tell = "socket(S, AF_UNIX, SOCK_DGRAM, 0); \
                 send(S, \"READY=1\", 0, sockaddr_un($ENV{NOTIFY_SOCKET})) or die $!";
@@ -314,6 +325,7 @@ fn nothing_of_the_agent_is_in_reach() {
     let mut mounts: Vec<&str> = found.lines().collect();
     mounts.sort_unstable();
     mounts.retain(|mount| !mount.starts_with("/proc/") && !mount.starts_with("/sys/"));
-    let expected = ["/", "/dev", "/dev/mqueue", "/dev/pts", "/dev/shm", "/etc/hostname", "/proc", "/sys"];
+    let expected =
+        ["/", "/dev", "/dev/log", "/dev/mqueue", "/dev/pts", "/dev/shm", "/etc/hostname", "/proc", "/sys"];
     assert_eq!(mounts, expected);
 }

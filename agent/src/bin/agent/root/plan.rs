@@ -80,6 +80,8 @@ pub struct RootPlan {
     pub terminal: Option<Terminal>,
     /// The agent's path of the socket by which the app says that it is ready.
     pub notify: Option<String>,
+    /// The agent's path of the socket that is the app's log.
+    pub log: Option<String>,
     /// Volumes in the order they are mounted.
     pub volumes: Vec<Volume>,
 }
@@ -180,6 +182,9 @@ fn devices(plan: &RootPlan, steps: &mut Vec<Step>) {
             // There is no console. What is written to it shows up where the app's errors do.
             steps.push(Step::Link { path: "/dev/console", target: "/proc/self/fd/2" });
         }
+    }
+    if let Some(socket) = &plan.log {
+        steps.push(bind(socket, "/dev/log"));
     }
     steps.push(Step::Directory { path: "/dev/shm", mode: 0o1777 });
     steps.push(bind(SHM, "/dev/shm"));
