@@ -31,7 +31,7 @@ use crate::{
 pub struct Net {
     config_space: [u8; 12],
     mtu: u16,
-    tap: Arc<Tap>,
+    tap: Tap,
     features: u64,
     queue_sizes: Vec<u16>,
     /// One for each queue pair, or why the data path is in user space.
@@ -86,7 +86,7 @@ impl Net {
             config_space: config.space(),
             mtu: config.mtu,
             features: features::offered(&config.tap),
-            tap: Arc::new(config.tap),
+            tap: config.tap,
             queue_sizes,
             vhost,
             counters: Arc::default(),
@@ -123,7 +123,7 @@ impl Net {
             Ok(Box::new(pair) as Box<dyn QueuePair>)
         });
         let pairs = pairs.collect::<Result<_, VhostError>>()?;
-        Ok(Pairs::new(Arc::clone(&self.tap), pairs)?)
+        Ok(Pairs::new(self.tap.clone(), pairs)?)
     }
 
     fn by_workers(
@@ -136,7 +136,7 @@ impl Net {
         let workers = queues.into_iter().enumerate().map(|(index, Queues { rx, tx })| {
             let worker = Worker::start(Duty {
                 index: index as u16,
-                tap: Arc::clone(&self.tap),
+                tap: self.tap.clone(),
                 memory: Arc::clone(memory),
                 interrupt: Arc::clone(interrupt),
                 rx,
@@ -147,7 +147,7 @@ impl Net {
             })?;
             Ok(Box::new(worker) as Box<dyn QueuePair>)
         });
-        Pairs::new(Arc::clone(&self.tap), workers.collect::<io::Result<_>>()?)
+        Pairs::new(self.tap.clone(), workers.collect::<io::Result<_>>()?)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The queue pairs of an active device.
 
-use std::{fmt::Debug, fs::File, io, sync::Arc};
+use std::{fmt::Debug, fs::File, io};
 
 use super::Tap;
 
@@ -18,14 +18,14 @@ pub(super) trait QueuePair: Debug + Send {
 /// The tap gives packets to all its queues: those of pairs that are not in use are detached from it.
 #[derive(Debug)]
 pub(super) struct Pairs {
-    tap: Arc<Tap>,
+    tap: Tap,
     pairs: Vec<Box<dyn QueuePair>>,
     used: usize,
 }
 
 impl Pairs {
     /// Pairs in the order of the tap's queues, at least one, of which the first is used.
-    pub fn new(tap: Arc<Tap>, pairs: Vec<Box<dyn QueuePair>>) -> io::Result<Self> {
+    pub fn new(tap: Tap, pairs: Vec<Box<dyn QueuePair>>) -> io::Result<Self> {
         let mut pairs = Pairs { tap, pairs, used: 0 };
         pairs.connect()?;
         Ok(pairs)

@@ -5,6 +5,7 @@ use std::{
     fs::{File, OpenOptions},
     io,
     os::{fd::AsRawFd, unix::fs::OpenOptionsExt},
+    sync::Arc,
 };
 
 use libc::{
@@ -46,12 +47,13 @@ pub enum TapError {
     Configure(String, #[source] io::Error),
 }
 
-/// A tap interface whose packets carry virtio's header. It vanishes with the last of its descriptors.
-#[derive(Debug)]
+/// A tap interface whose packets carry virtio's header. It vanishes with the last of its descriptors, which clones
+/// share.
+#[derive(Debug, Clone)]
 pub struct Tap {
     name: String,
     /// One per queue pair; non-blocking.
-    queues: Vec<File>,
+    queues: Arc<[File]>,
 }
 
 impl Tap {
@@ -66,14 +68,17 @@ impl Tap {
         if !(1..=MAX_QUEUE_PAIRS).contains(&queue_pairs) {
             return Err(TapError::QueuePairs(queue_pairs));
         }
-        let mut tap = Tap { name: name.to_owned(), queues: Vec::new() };
+        let mut name = name.to_owned();
+        let mut queues = Vec::new();
         for queue in 0..queue_pairs {
             // The first makes the interface, the others join it.
             let exclusive = if queue == 0 { IFF_TUN_EXCL } else { 0 };
             let several = if queue_pairs > 1 { IFF_MULTI_QUEUE } else { 0 };
-            tap.add_queue(exclusive | several)?;
+            let (queue, actual_name) = open_queue(&name, exclusive | several)?;
+            queues.push(queue);
+            name = actual_name;
         }
-        Ok(tap)
+        Ok(Tap { name, queues: queues.into() })
     }
 
     /// The interface's name.
@@ -122,22 +127,22 @@ impl Tap {
     pub(super) fn detach_all_but_first(&self) {
         self.queues.iter().skip(1).for_each(|queue| self.detach(queue));
     }
+}
 
-    fn add_queue(&mut self, flags: c_int) -> Result<(), TapError> {
-        let queue = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .custom_flags(libc::O_NONBLOCK)
-            .open("/dev/net/tun")
-            .map_err(TapError::Open)?;
-        self.name = attach(&queue, &self.name, IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | flags)
-            .map_err(|error| TapError::Create(self.name.clone(), error))?;
-        for (request, value) in [(TUNSETVNETHDRSZ, HEADER_LEN as c_int), (TUNSETSNDBUF, SEND_BUFFER)] {
-            set(&queue, request, &value).map_err(|error| TapError::Configure(self.name.clone(), error))?;
-        }
-        self.queues.push(queue);
-        Ok(())
+/// A new queue of the interface `name`, and its name.
+fn open_queue(name: &str, flags: c_int) -> Result<(File, String), TapError> {
+    let queue = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open("/dev/net/tun")
+        .map_err(TapError::Open)?;
+    let name = attach(&queue, name, IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | flags)
+        .map_err(|error| TapError::Create(name.to_owned(), error))?;
+    for (request, value) in [(TUNSETVNETHDRSZ, HEADER_LEN as c_int), (TUNSETSNDBUF, SEND_BUFFER)] {
+        set(&queue, request, &value).map_err(|error| TapError::Configure(name.clone(), error))?;
     }
+    Ok((queue, name))
 }
 
 /// Makes `queue` one of the interface `name`, whose name comes back.

@@ -36,7 +36,7 @@ const TAP: u64 = 3;
 pub(super) struct Duty {
     /// Number of the queue pair.
     pub index: u16,
-    pub tap: Arc<Tap>,
+    pub tap: Tap,
     pub memory: GuestRam,
     pub interrupt: Arc<Interrupt>,
     pub rx: ActiveQueue,

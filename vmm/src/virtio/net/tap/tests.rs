@@ -27,7 +27,7 @@ pub fn in_fresh_namespace<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T>
 pub fn tap_of_socket() -> (Tap, OwnedFd) {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let (queue, other_end) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
-    (Tap { name: "socket".to_owned(), queues: vec![queue.into()] }, other_end)
+    (Tap { name: "socket".to_owned(), queues: [queue.into()].into() }, other_end)
 }
 
 #[test]

@@ -40,10 +40,9 @@ fn a_full_tap_alone() {
     let [mut ring, rx] = [0x1000, 0x10000].map(|address| Ring::new(&memory, address, 256));
     let tx = active(&ring);
     let kick = tx.kick.try_clone().unwrap();
-    let tap = Arc::new(tap);
     let worker = Worker::start(Duty {
         index: 0,
-        tap: Arc::clone(&tap),
+        tap: tap.clone(),
         memory: Arc::clone(&memory),
         interrupt: Arc::new(Interrupt::new(EventFd::new(EFD_NONBLOCK).unwrap())),
         rx: active(&rx),
