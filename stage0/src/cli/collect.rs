@@ -4,7 +4,7 @@ use anyhow::Context as _;
 
 use super::GlobalFlags;
 use crate::log;
-use crate::pod::{LockedPod, Place, Pods};
+use crate::pod::{LockedPod, Place};
 use crate::stage1::{self, Entrypoint, Stage1};
 use crate::store::Store;
 
@@ -15,13 +15,12 @@ const LOCAL_CONFIG_SINCE: u32 = 5;
 #[derive(Debug)]
 pub struct Collector {
     global: GlobalFlags,
-    pods: Pods,
 }
 
 impl Collector {
-    /// For the data directory the flags name.
-    pub fn new(global: &GlobalFlags) -> anyhow::Result<Self> {
-        Ok(Self { pods: Pods::new(&global.data_dir()?), global: global.clone() })
+    /// For pods of the data directory the flags name.
+    pub fn new(global: &GlobalFlags) -> Self {
+        Self { global: global.clone() }
     }
 
     /// Deletes a pod. stage1 cleans up first if the pod has run; that it fails must not keep the pod for ever.
@@ -50,11 +49,10 @@ impl Collector {
 
     /// Mounts the overlay of stage1 if it is not: the host was started anew, or somebody unmounted it.
     fn restore_stage1(&self, pod: &LockedPod) -> anyhow::Result<()> {
-        let seen = self.pods.open(pod.uuid())?;
-        if seen.has_stage1()? {
+        if pod.has_stage1()? {
             return Ok(());
         }
-        let id = seen.stage1_tree().context("the pod does not name its stage1 tree")?;
+        let id = pod.stage1_tree().context("the pod does not name its stage1 tree")?;
         let store = Store::open(&self.global.data_dir()?)?;
         let tree =
             store.rendered(&id)?.with_context(|| format!("stage1 tree {id} is not in the tree store"))?;

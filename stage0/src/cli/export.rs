@@ -54,10 +54,10 @@ fn run(words: &[String]) -> anyhow::Result<u8> {
     let dir = path.parent().with_context(|| format!("{:?} is not a file name", flags.file))?;
     let store = Store::open(&data_dir)?;
     // Nothing deletes the pod meanwhile.
-    let locked = pod.lock()?;
+    let pod = pod.lock()?;
     let cannot = || format!("Cannot write {path:?}");
     let mut file = Aside::readable(dir).with_context(cannot)?;
-    launch::export(&pods.open(locked.uuid())?, &store, &app, file.file())?;
+    launch::export(&pod, &store, &app, file.file())?;
     file.replace(&path).with_context(cannot)?;
     Ok(0)
 }

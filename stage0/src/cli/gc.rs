@@ -102,7 +102,7 @@ fn is_older(pod: &Pod, age: GoDuration) -> bool {
 }
 
 fn delete(pods: &Pods, global: &GlobalFlags, grace_period: GoDuration) -> anyhow::Result<()> {
-    let collector = Collector::new(global)?;
+    let collector = Collector::new(global);
     for pod in pods_in(pods, Place::ExitedGarbage)? {
         if is_older(&pod, grace_period) {
             collect(&collector, pod);
@@ -132,5 +132,33 @@ fn collect(collector: &Collector, pod: Pod) {
     });
     if let Err(error) = result {
         log::error(VERB.name, &error.context(format!("Cannot delete pod \"{uuid}\"")));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn embryos_are_given_up_after_a_while() {
+        let dir = tempfile::tempdir().unwrap();
+        let pods = Pods::new(dir.path());
+        pods.ensure().unwrap();
+        let uuid = uuid::Uuid::new_v4();
+        std::fs::create_dir(pods.path(Place::Embryo, uuid)).unwrap();
+        let after =
+            |milliseconds| GoDuration { negative: false, length: Duration::from_millis(milliseconds) };
+        expire(&pods, Place::Embryo, EMBRYO_AGE, "moving").unwrap();
+        assert_eq!(pods.list(Place::Embryo).unwrap(), [uuid], "its maker may be about to lock it");
+        let held = pods.open(uuid).unwrap().lock().unwrap();
+        std::thread::sleep(Duration::from_millis(30));
+        expire(&pods, Place::Embryo, after(20), "moving").unwrap();
+        assert_eq!(pods.list(Place::Embryo).unwrap(), [uuid], "its maker holds it");
+        drop(held);
+        expire(&pods, Place::Embryo, after(20), "moving").unwrap();
+        assert_eq!(
+            (pods.list(Place::Embryo).unwrap(), pods.list(Place::Garbage).unwrap()),
+            (vec![], vec![uuid])
+        );
     }
 }

@@ -3,8 +3,8 @@
 pub mod record;
 pub mod text;
 
+use super::listing::ListFlags;
 use super::{Verb, output, parse};
-use crate::display::{Format, to_json, to_pretty_json};
 use crate::pod::{Place, Pod, PodError, Pods};
 
 /// `rkt list`.
@@ -19,31 +19,15 @@ pub const VERB: Verb = Verb {
 /// Flags of `rkt list`.
 #[derive(Debug, clap::Args)]
 pub struct List {
-    /// Suppress the line with the columns' names
-    #[arg(long)]
-    no_legend: bool,
-
-    /// Show whole UUIDs, image ids and times
-    #[arg(long)]
-    full: bool,
-
-    /// Output for programs: json, json-pretty
-    #[arg(long, value_name = "FORMAT", default_value = "")]
-    format: Format,
+    #[command(flatten)]
+    shown: ListFlags,
 }
 
 fn run(words: &[String]) -> anyhow::Result<u8> {
     let parsed = parse::parse::<List>((VERB.command)(), words)?;
-    let flags = parsed.own;
+    let flags = parsed.own.shown;
     let (pods, errors) = all(&Pods::new(&parsed.global.data_dir()?))?;
-    match flags.format {
-        Format::Text => {
-            let table = text::table(&pods, flags.full, !flags.no_legend);
-            output::print(table);
-        }
-        Format::Json => output::print_line(to_json(&record::records(&pods))?),
-        Format::PrettyJson => output::print_line(to_pretty_json(&record::records(&pods))?),
-    }
+    flags.print(|| text::table(&pods, flags.full, !flags.no_legend), || record::records(&pods))?;
     report(&errors);
     Ok(0)
 }

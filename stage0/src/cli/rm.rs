@@ -33,7 +33,7 @@ fn run(words: &[String]) -> anyhow::Result<u8> {
     let flags = parsed.own;
     let uuids = uuid_arg::several(&flags.uuids, flags.uuid_file.as_ref())?;
     let pods = Pods::new(&parsed.global.data_dir()?);
-    let collector = Collector::new(&parsed.global)?;
+    let collector = Collector::new(&parsed.global);
     let mut failed = false;
     for prefix in &uuids {
         let removed = uuid_arg::one(&pods, Some(prefix), None).and_then(|pod| remove(&collector, pod));

@@ -9,7 +9,7 @@ use super::pod_flags::{PrepareFlags, RunningFlags, grammar_command, parse_words}
 use super::prepare::Wish;
 use crate::launch;
 use crate::net::NetList;
-use crate::pod::{LockedPod, Pods};
+use crate::pod::LockedPod;
 use crate::store::Store;
 
 /// `rkt run`.
@@ -45,9 +45,8 @@ fn run(words: &[String]) -> anyhow::Result<u8> {
     let store = Store::open(&data_dir)?;
     let wish = Wish { flags: &flags.prepare, images: &images, interactive: flags.running.interactive };
     let pod = wish.prepare(&global, &store, |pod| save_uuid(pod, flags.uuid_file_save.as_ref()))?;
-    let pods = Pods::new(&data_dir);
     // Returns only if the pod cannot be started.
-    Err(running.with_pod(pod.uuid(), |start| launch::start(pod, &pods, store, start))?.into())
+    Err(running.with_pod(pod.uuid(), |start| launch::start(pod, store, start))?.into())
 }
 
 fn check_ports(flags: &PrepareFlags, net: &NetList) -> anyhow::Result<()> {

@@ -42,5 +42,5 @@ fn run(words: &[String]) -> anyhow::Result<u8> {
     let store = Store::open(&data_dir)?;
     let pod = pod.lock()?;
     // Returns only if the pod cannot be started.
-    Err(running.with_pod(pod.uuid(), |start| launch::start(pod, &pods, store, start))?.into())
+    Err(running.with_pod(pod.uuid(), |start| launch::start(pod, store, start))?.into())
 }

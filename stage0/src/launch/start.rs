@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::LaunchError;
 use crate::pod::layers::{STAGE1_ROOTFS, STAGE2};
-use crate::pod::{LockedPod, Place, Pods};
+use crate::pod::{LockedPod, Place};
 use crate::stage1::{self, RunArguments, Stage1};
 use crate::store::Store;
 use crate::tree::Tree;
@@ -21,8 +21,8 @@ pub struct Start<'a> {
 }
 
 /// Starts a prepared pod: this process becomes stage1. Returns only if that fails; the pod has exited then.
-pub fn start(mut pod: LockedPod, pods: &Pods, store: Store, start: &Start<'_>) -> LaunchError {
-    match make_ready(&mut pod, pods, &store, start) {
+pub fn start(mut pod: LockedPod, store: Store, start: &Start<'_>) -> LaunchError {
+    match make_ready(&mut pod, &store, start) {
         Ok(arguments) => {
             drop(store);
             stage1::exec(&pod, &arguments).into()
@@ -31,14 +31,9 @@ pub fn start(mut pod: LockedPod, pods: &Pods, store: Store, start: &Start<'_>) -
     }
 }
 
-fn make_ready(
-    pod: &mut LockedPod,
-    pods: &Pods,
-    store: &Store,
-    start: &Start<'_>,
-) -> Result<Vec<String>, LaunchError> {
+fn make_ready(pod: &mut LockedPod, store: &Store, start: &Start<'_>) -> Result<Vec<String>, LaunchError> {
     pod.move_to(Place::Run)?;
-    mount(pod, pods, store)?;
+    mount(pod, store)?;
     let etc = format!("{STAGE1_ROOTFS}/etc");
     for (name, content) in [("rkt-resolv.conf", start.resolv_conf), ("rkt-hosts", start.hosts)] {
         if let Some(content) = content {
@@ -54,17 +49,16 @@ fn make_ready(
 }
 
 /// Mounts stage1 and the apps into it, and puts each app's manifest beside its root file system.
-fn mount(pod: &LockedPod, pods: &Pods, store: &Store) -> Result<(), LaunchError> {
-    let seen = pods.open(pod.uuid())?;
-    let overlay = seen.uses_overlay();
+fn mount(pod: &LockedPod, store: &Store) -> Result<(), LaunchError> {
+    let overlay = pod.uses_overlay();
     if overlay {
-        let tree = rendered(store, "stage1", seen.stage1_tree())?;
+        let tree = rendered(store, "stage1", pod.stage1_tree())?;
         pod.mount_stage1(tree.id(), tree.lowers())?;
     }
-    for app in seen.manifest()?.apps {
+    for app in pod.manifest()?.apps {
         let name = app.name.as_str();
         if overlay {
-            let tree = rendered(store, name, seen.app_tree(name))?;
+            let tree = rendered(store, name, pod.app_tree(name))?;
             pod.mount_app(name, tree.id(), tree.lowers())?;
         }
         let manifest = Path::new("appsinfo").join(name).join("manifest");

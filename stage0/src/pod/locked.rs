@@ -2,16 +2,14 @@
 
 use std::fs::File;
 use std::io::{self, Write as _};
+use std::ops::Deref;
 use std::os::fd::RawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use appc::PodManifest;
-use uuid::Uuid;
-
-use super::lock::DirLock;
 use super::pods::{make_dir_all, rename_durably};
-use super::{Place, PodError, Pods};
+use super::{Place, Pod, PodError};
+use appc::PodManifest;
 
 const FILE_MODE: u32 = 0o640;
 const LOCK_FILE_MODE: u32 = 0o600;
@@ -19,45 +17,35 @@ const LOCK_FILE_MODE: u32 = 0o600;
 /// A pod that this process holds exclusively: it may change and move it.
 #[derive(Debug)]
 pub struct LockedPod {
-    pods: Pods,
-    uuid: Uuid,
-    place: Place,
-    dir: DirLock,
+    pod: Pod,
+}
+
+impl Deref for LockedPod {
+    type Target = Pod;
+
+    fn deref(&self) -> &Pod {
+        &self.pod
+    }
 }
 
 impl LockedPod {
-    /// `dir` is the pod's directory with the lock taken.
-    pub(super) fn new(pods: Pods, uuid: Uuid, place: Place, dir: DirLock) -> Self {
-        Self { pods, uuid, place, dir }
-    }
-
-    /// The pod's name.
-    pub fn uuid(&self) -> Uuid {
-        self.uuid
-    }
-
-    /// Where it is.
-    pub fn place(&self) -> Place {
-        self.place
-    }
-
-    /// Its directory.
-    pub fn path(&self) -> PathBuf {
-        self.pods.path(self.place, self.uuid)
+    /// The lock of the pod's directory has been taken.
+    pub(super) fn new(pod: Pod) -> Self {
+        Self { pod }
     }
 
     /// Moves the pod; its state is that of the new place when this returns, even after a crash.
     pub fn move_to(&mut self, place: Place) -> Result<(), PodError> {
-        let parent = self.pods.place(place);
+        let parent = self.pod.pods.place(place);
         make_dir_all(&parent).map_err(PodError::io("make directory", &parent))?;
-        rename_durably(&self.path(), &self.pods.path(place, self.uuid))?;
-        self.place = place;
+        rename_durably(&self.path(), &self.pod.pods.path(place, self.uuid()))?;
+        self.pod.place = place;
         Ok(())
     }
 
     /// Lets the lock survive `exec`; returns the descriptor that carries it.
     pub fn keep_across_exec(&self) -> Result<RawFd, PodError> {
-        self.dir.keep_across_exec().map_err(PodError::io("keep the lock of", &self.path()))
+        self.pod.dir.keep_across_exec().map_err(PodError::io("keep the lock of", &self.path()))
     }
 
     /// Writes the file whose age is the pod's, and the lock file of later changes to its manifest.
@@ -68,7 +56,7 @@ impl LockedPod {
 
     /// Validates and writes the pod's manifest.
     pub fn write_manifest(&self, manifest: &PodManifest) -> Result<(), PodError> {
-        let json = manifest.to_vec().map_err(|source| PodError::Manifest { uuid: self.uuid, source })?;
+        let json = manifest.to_vec().map_err(|source| PodError::Manifest { uuid: self.uuid(), source })?;
         self.write("pod", &json)
     }
 
@@ -95,7 +83,7 @@ impl LockedPod {
 
     /// Everything written to the pod so far is on disk when this returns.
     pub fn sync(&self) -> Result<(), PodError> {
-        self.dir.sync_file_system().map_err(PodError::io("write to disk", &self.path()))
+        self.pod.dir.sync_file_system().map_err(PodError::io("write to disk", &self.path()))
     }
 
     /// Makes a directory of the pod with its parents.

@@ -22,10 +22,10 @@ pub struct Pods {
 /// A pod as it was when it was looked at.
 #[derive(Debug)]
 pub struct Pod {
-    pods: Pods,
+    pub(super) pods: Pods,
     uuid: Uuid,
-    place: Place,
-    dir: DirLock,
+    pub(super) place: Place,
+    pub(super) dir: DirLock,
     locked: bool,
 }
 
@@ -61,7 +61,8 @@ impl Pods {
         DirBuilder::new().mode(DIR_MODE).create(&path).map_err(PodError::io("make directory", &path))?;
         let dir = DirLock::open(&path).map_err(PodError::io("open", &path))?;
         dir.exclusive().map_err(PodError::io("lock", &path))?;
-        let mut pod = LockedPod::new(self.clone(), uuid, Place::Embryo, dir);
+        let mut pod =
+            LockedPod::new(Pod { pods: self.clone(), uuid, place: Place::Embryo, dir, locked: true });
         pod.mark_created()?;
         pod.move_to(Place::Prepare)?;
         Ok(pod)
@@ -161,7 +162,7 @@ impl Pod {
         if !locked || !self.dir.is_at(&path).map_err(PodError::io("examine", &path))? {
             return Ok(None);
         }
-        Ok(Some(LockedPod::new(self.pods, self.uuid, self.place, self.dir)))
+        Ok(Some(LockedPod::new(Pod { locked: true, ..self })))
     }
 
     /// Takes the pod over or says who does not let it go.

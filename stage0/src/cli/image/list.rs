@@ -6,9 +6,9 @@ use clap::ValueEnum;
 use indicatif::BinaryBytes;
 use serde::Serialize;
 
-use crate::cli::output::{print, print_line};
+use crate::cli::listing::ListFlags;
 use crate::cli::{Verb, parse};
-use crate::display::{Format, Table, full_time, short_time, to_json, to_pretty_json};
+use crate::display::{Table, full_time, short_time};
 use crate::store::{ImageInfo, Store};
 
 /// Digits of a key in the short table.
@@ -43,17 +43,8 @@ pub struct List {
     #[arg(long, value_name = "ORDER", default_value = "asc")]
     order: Order,
 
-    /// Suppress the line with the columns' names
-    #[arg(long)]
-    no_legend: bool,
-
-    /// Show whole hashes, sizes in bytes, and whole times
-    #[arg(long)]
-    full: bool,
-
-    /// Output for programs: json, json-pretty
-    #[arg(long, value_name = "FORMAT", default_value = "")]
-    format: Format,
+    #[command(flatten)]
+    shown: ListFlags,
 }
 
 /// A column.
@@ -99,11 +90,7 @@ fn run(words: &[String]) -> anyhow::Result<u8> {
     let flags = parsed.own;
     let mut images = Store::open(&parsed.global.data_dir()?)?.index().images()?;
     sort(&mut images, &flags);
-    match flags.format {
-        Format::Text => print(table(&images, &flags)),
-        Format::Json => print_line(to_json(&records(&images))?),
-        Format::PrettyJson => print_line(to_pretty_json(&records(&images))?),
-    }
+    flags.shown.print(|| table(&images, &flags), || records(&images))?;
     Ok(0)
 }
 
@@ -138,7 +125,7 @@ fn time(nanos: i64) -> SystemTime {
 
 fn table(images: &[ImageInfo], flags: &List) -> Table {
     let mut table = Table::default();
-    if !flags.no_legend {
+    if !flags.shown.no_legend {
         table.row(flags.fields.iter().map(|field| match field {
             Field::Id => "ID",
             Field::Name => "NAME",
@@ -148,7 +135,7 @@ fn table(images: &[ImageInfo], flags: &List) -> Table {
         }));
     }
     for image in images {
-        table.row(flags.fields.iter().map(|field| cell(image, *field, flags.full)));
+        table.row(flags.fields.iter().map(|field| cell(image, *field, flags.shown.full)));
     }
     table
 }
