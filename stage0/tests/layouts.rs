@@ -5,6 +5,7 @@
 mod loopback;
 
 use loopback::layout::Layout;
+use loopback::registry::Registry;
 use loopback::{Rkt, tool};
 
 #[test]
@@ -46,6 +47,49 @@ fn layouts_and_archives_hold_the_same_image() {
     assert!(error.contains("/no/such"), "{error}");
     let error = Rkt::with_options("none").run(&["fetch", &format!("oci:{}", image.name())]).failed();
     assert!(error.contains("--insecure-options=image"), "{error}");
+}
+
+#[test]
+fn images_of_buildah_are_understood_in_every_form() {
+    let rkt = Rkt::new();
+    let registry = Registry::start();
+    let path = |name: &str| rkt.dir.path().join(name).display().to_string();
+    std::fs::create_dir(path("source")).unwrap();
+    std::fs::write(path("source/f"), "1").unwrap();
+    let (root, run) = (path("root"), path("run"));
+    let storage = ["--storage-driver", "vfs", "--root", &root, "--runroot", &run];
+    let buildah = |words: &[&str]| tool("buildah", "buildah", &[&storage, words].concat()).trim().to_owned();
+    let container = buildah(&["from", "scratch"]);
+    buildah(&["copy", &container, &path("source"), "/opt"]);
+    let settings = ["--env=A=b", "--port=80/tcp", "--user=7:8", "--workingdir=/opt", "--volume=/data"];
+    buildah(
+        &[&["config", "--entrypoint", "[\"/opt/f\"]", "--cmd", "-v"], &settings[..], &[&container]].concat(),
+    );
+    let forms = [
+        format!("oci:{}:one", path("layout")),
+        format!("oci-archive:{}", path("oci.tar")),
+        format!("docker-archive:{}:example.com/b:1", path("docker.tar")),
+        registry.image("team/b:1"),
+    ];
+    for form in &forms {
+        buildah(&["commit", "--quiet", "--tls-verify=false", "--squash=false", &container, form]);
+        let key = rkt.fetch(form);
+        assert_eq!(rkt.show(&key), ["opt", "opt/f=1"], "{form}");
+        let manifest = rkt.run(&["image", "cat-manifest", &key]).ok();
+        let app = &serde_json::from_str::<serde_json::Value>(&manifest).unwrap()["app"];
+        assert_eq!(app["exec"], serde_json::json!(["/opt/f", "-v"]), "{form}");
+        assert_eq!((&app["user"], &app["group"]), (&"7".into(), &"8".into()), "{form}");
+        assert_eq!(
+            (&app["workingDirectory"], &app["ports"][0]["port"]),
+            (&"/opt".into(), &80.into()),
+            "{form}"
+        );
+        assert_eq!(app["mountPoints"][0]["path"], "/data", "{form}");
+        assert!(
+            app["environment"].as_array().unwrap().contains(&serde_json::json!({"name": "A", "value": "b"}))
+        );
+    }
+    buildah(&["rm", "--all"]);
 }
 
 #[test]

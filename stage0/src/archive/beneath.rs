@@ -38,6 +38,15 @@ pub enum BeneathError {
     },
 }
 
+impl BeneathError {
+    /// Whether the path is to blame, and not the host.
+    pub fn blames_path(&self) -> bool {
+        let BeneathError::Io { source, .. } = self else { return true };
+        let errno = source.raw_os_error().map(Errno::from_raw_os_error);
+        matches!(errno, Some(Errno::NAMETOOLONG | Errno::INVAL | Errno::NOTDIR | Errno::ISDIR | Errno::LOOP))
+    }
+}
+
 /// Builds the `Io` variant from an errno.
 pub(crate) fn failed(action: &'static str, path: &RelPath) -> impl FnOnce(Errno) -> BeneathError {
     let path = path.to_string();

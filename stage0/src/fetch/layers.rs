@@ -49,7 +49,10 @@ impl Fetcher<'_> {
         let aci = convert::image_manifest(origin, manifest, config)?;
         let archive = convert::archive(&aci)?;
         let mut plans = self.plan(manifest, config)?;
-        self.transfer(source, &mut plans)?;
+        if let Err(error) = self.transfer(source, &mut plans) {
+            self.give_up(&plans, &error);
+            return Err(error);
+        }
         let unpacked: Vec<_> = plans.iter().filter(|p| p.unpacked).map(|p| &p.lock).collect();
         layer::finish(self.store, &unpacked)?;
         self.name_downloads(&plans)?;
@@ -101,6 +104,20 @@ impl Fetcher<'_> {
             }
         });
         failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+    }
+
+    /// Removes what finished layers of a failed image left. Downloads stay, to be used by the next try, unless there can
+    /// be none. What cannot be removed is swept up by `image gc`.
+    fn give_up(&self, plans: &[Plan<'_>], error: &FetchError) {
+        let hopeless = matches!(error, FetchError::Render(error) if error.blames_image());
+        for plan in plans {
+            if plan.unpacked {
+                let _ = plan.lock.discard(self.store);
+            }
+            if hopeless {
+                let _ = std::fs::remove_file(self.partial(plan));
+            }
+        }
     }
 
     fn layer(

@@ -267,10 +267,24 @@ impl<'a> Fetcher<'a> {
         Ok(key)
     }
 
-    /// Notes that the image is used, gets what it depends on, and renders it if it is not yet.
+    /// Notes that the image is used, gets what it depends on, and renders it if it is not yet. One that cannot be
+    /// rendered because of what is in it does not stay, nor does what was fetched for it.
     fn used(&self, key: &Key) -> Result<(), FetchError> {
         self.store.index().touch(key)?;
-        self.dependencies(key, &mut BTreeSet::new())?;
+        let mut fetched = vec![key.clone()];
+        self.dependencies(key, &mut BTreeSet::new(), &mut fetched)?;
+        match self.render(key) {
+            Err(FetchError::Render(error)) if error.blames_image() => {
+                for key in &fetched {
+                    self.store.reject(key)?;
+                }
+                Err(error.into())
+            }
+            result => result,
+        }
+    }
+
+    fn render(&self, key: &Key) -> Result<(), FetchError> {
         if self.renders {
             let _lock = self.store.prepare_lock()?;
             self.store.render(key)?;
@@ -278,8 +292,13 @@ impl<'a> Fetcher<'a> {
         Ok(())
     }
 
-    /// Fetches the images beneath an image that are not in the store.
-    fn dependencies(&self, key: &Key, seen: &mut BTreeSet<Key>) -> Result<(), FetchError> {
+    /// Fetches the images beneath an image that are not in the store, and notes which they were.
+    fn dependencies(
+        &self,
+        key: &Key,
+        seen: &mut BTreeSet<Key>,
+        fetched: &mut Vec<Key>,
+    ) -> Result<(), FetchError> {
         if !seen.insert(key.clone()) {
             return Ok(());
         }
@@ -291,9 +310,13 @@ impl<'a> Fetcher<'a> {
             };
             let below = match known {
                 Some(below) => below,
-                None => self.name(&for_host(name))?,
+                None => {
+                    let below = self.name(&for_host(name))?;
+                    fetched.push(below.clone());
+                    below
+                }
             };
-            self.dependencies(&below, seen)?;
+            self.dependencies(&below, seen, fetched)?;
         }
         Ok(())
     }

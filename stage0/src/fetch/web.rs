@@ -122,10 +122,12 @@ impl Fetcher<'_> {
         let mut body = transfer.count(io::Read::take(&mut response.body, left.saturating_add(1)));
         let failed = |source| FetchError::Download { name: shown(url), source };
         let copied = io::copy(&mut body, partial.file()).map_err(failed)?;
-        match copied > left {
-            true => Err(FetchError::TooLong { url: shown(url), limit: self.limits.bytes }),
-            false => Ok(()),
+        if copied > left {
+            // More of it would not help.
+            partial.remove();
+            return Err(FetchError::TooLong { url: shown(url), limit: self.limits.bytes });
         }
+        Ok(())
     }
 
     fn signature(&self, source: &SignatureSource) -> Result<Signature, FetchError> {

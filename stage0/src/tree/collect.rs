@@ -1,6 +1,7 @@
 //! Removing what nothing needs any more (rkt-reference 1.3, `image gc`).
 
-use super::{IMAGE, LAYERS, RenderError, layer, remove_tree};
+use super::layer::{self, LayerLock};
+use super::{IMAGE, LAYERS, RenderError, remove_tree};
 use crate::store::{FileLock, Key, Store, StoreError};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -63,6 +64,20 @@ impl Store {
             }
         }
         Ok(removed)
+    }
+
+    /// Removes an image that cannot be rendered, with the layers only it had.
+    pub fn reject(&self, key: &Key) -> Result<(), RenderError> {
+        let layers = self.index().layers(key)?;
+        self.remove(key)?;
+        for info in layers {
+            let lock = LayerLock::new(self, &info.diff_id)?;
+            // Whoever waited for the lock and got it first has made the layer part of an image by now.
+            if self.index().layer(&info.diff_id)?.is_none() {
+                lock.discard(self)?;
+            }
+        }
+        Ok(())
     }
 
     fn remove_unlocked_tree(&self, id: &str) -> Result<bool, RenderError> {

@@ -107,6 +107,20 @@ pub enum RenderError {
 pub(crate) struct TooBig;
 
 impl RenderError {
+    /// Whether the image can never be rendered, because of what is in its archive.
+    pub fn blames_image(&self) -> bool {
+        match self {
+            RenderError::Tar(TarError::Read(_)) => false,
+            RenderError::Tar(_) | RenderError::Name(_) | RenderError::LinkOutside(_) => true,
+            RenderError::Extract(ExtractError::Path(error)) | RenderError::Path(error) => error.blames_path(),
+            RenderError::Extract(error) => {
+                !matches!(error, ExtractError::Content { .. } | ExtractError::Tar(TarError::Read(_)))
+            }
+            RenderError::TooDeep(_) | RenderError::TooManyParts(_) => true,
+            _ => false,
+        }
+    }
+
     /// For `map_err` on I/O results.
     fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();

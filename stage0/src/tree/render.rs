@@ -30,7 +30,14 @@ impl Store {
         if let Some(tree) = self.rendered(&id)? {
             return Ok(tree);
         }
-        let size = self.render_new(&id, &parts)?;
+        let size = match self.render_new(&id, &parts) {
+            Ok(size) => size,
+            Err(error) => {
+                // What is there of it is of no use. That it cannot be removed says less than why it failed.
+                let _ = remove_tree(self, &id);
+                return Err(error);
+            }
+        };
         self.index().set_tree_size(key, size)?;
         self.rendered(&id)?.ok_or(RenderError::Vanished(id))
     }
@@ -92,7 +99,10 @@ impl Store {
             }
             let path = self.layer_blob(&info.diff_id);
             let blob = File::open(&path).map_err(RenderError::io("open layer", &path))?;
-            lock.unpack(self, blob, limits)?;
+            if let Err(error) = lock.unpack(self, blob, limits) {
+                let _ = lock.discard(self);
+                return Err(error);
+            }
             unpacked.push(lock);
         }
         layer::finish(self, &unpacked.iter().collect::<Vec<_>>())?;

@@ -79,3 +79,28 @@ impl Image<'_> {
         self
     }
 }
+
+/// Writes a layout with one image of exactly these layers, and returns what it is called.
+pub fn forged(path: &Path, layers: &[Vec<u8>]) -> String {
+    use serde_json::json;
+    use stage0::registry::Digest;
+    let _ = std::fs::remove_dir_all(path);
+    std::fs::create_dir_all(path.join("blobs/sha256")).unwrap();
+    let blob = |content: &[u8], kind: &str| {
+        let digest = Digest::of(content);
+        std::fs::write(path.join("blobs/sha256").join(digest.hex()), content).unwrap();
+        let media_type = format!("application/vnd.oci.image.{kind}");
+        json!({"mediaType": media_type, "digest": digest.to_string(), "size": content.len()})
+    };
+    let described: Vec<_> = layers.iter().map(|layer| blob(layer, "layer.v1.tar")).collect();
+    let ids: Vec<_> = layers.iter().map(|layer| Digest::of(layer).to_string()).collect();
+    let config =
+        json!({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": ids}});
+    let config = blob(config.to_string().as_bytes(), "config.v1+json");
+    let manifest = json!({"schemaVersion": 2, "config": config, "layers": described});
+    let manifest = blob(manifest.to_string().as_bytes(), "manifest.v1+json");
+    let index = json!({"schemaVersion": 2, "manifests": [manifest]});
+    std::fs::write(path.join("index.json"), index.to_string()).unwrap();
+    std::fs::write(path.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+    format!("oci:{}", path.display())
+}

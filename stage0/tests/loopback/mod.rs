@@ -3,8 +3,10 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 pub mod aci;
+pub mod certificate;
 pub mod layout;
 pub mod registry;
+pub mod tokens;
 pub mod web;
 
 use std::path::{Path, PathBuf};

@@ -1,9 +1,10 @@
 //! Debian's docker-registry.
 
+use super::certificate::Certificate;
 use super::layout::Image;
-use super::tool;
+use super::{tokens, tool};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,30 @@ impl Registry {
     /// One that wants [`USER`] and [`PASSWORD`].
     pub fn guarded() -> Self {
         let mut registry = Self::start_with("auth:\n  htpasswd:\n    realm: test\n    path: DIR/htpasswd\n");
+        registry.guarded = true;
+        registry
+    }
+
+    /// One that wants the same, and is reached by TLS.
+    pub fn tls(certificate: &Certificate) -> Self {
+        let (key, certificate) = (certificate.key.display(), certificate.certificate.display());
+        let mut registry = Self::start_with(&format!(
+            "  tls:\n    certificate: {certificate}\n    key: {key}\n\
+             auth:\n  htpasswd:\n    realm: test\n    path: DIR/htpasswd\n"
+        ));
+        registry.guarded = true;
+        registry
+    }
+
+    /// One that wants tokens of the server on `port`, whose certificate is in `bundle`.
+    pub fn with_tokens(port: u16, bundle: &Path) -> Self {
+        let mut registry = Self::start_with(&format!(
+            "auth:\n  token:\n    realm: http://127.0.0.1:{port}/token\n    service: {}\n    issuer: {}\n\
+             \x20   rootcertbundle: {}\n",
+            tokens::SERVICE,
+            tokens::ISSUER,
+            bundle.display()
+        ));
         registry.guarded = true;
         registry
     }

@@ -16,6 +16,12 @@ pub struct Page {
     pub etag: Option<String>,
     /// Sends only so many bytes of what it announced, once.
     pub cut: Option<usize>,
+    /// After that, waits for the client to go.
+    pub stall: bool,
+    /// Sends without announcing a length, for as long as somebody reads.
+    pub endless: bool,
+    /// As a proxy: serves on the same connection what the client asks for next.
+    pub tunnel: bool,
 }
 
 /// One request as it came.
@@ -108,11 +114,22 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
                 let answer = conditional(status, page, &headers);
                 if answer.0 < 300 {
                     page.cut = None;
+                    page.stall = false;
                 }
                 answer
             }
         }
     };
+    if page.tunnel {
+        stream.write_all(b"HTTP/1.1 200 X\r\n\r\n")?;
+        return serve(stream, state);
+    }
+    if page.endless {
+        stream.write_all(b"HTTP/1.1 200 X\r\nConnection: close\r\n\r\n")?;
+        loop {
+            stream.write_all(&[b'x'; 4096])?;
+        }
+    }
     let body = &page.body[from..];
     let mut head = format!("HTTP/1.1 {status} X\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
     if status == 206 {
@@ -124,7 +141,11 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
         head += &format!("{name}: {value}\r\n");
     }
     stream.write_all(format!("{head}\r\n").as_bytes())?;
-    stream.write_all(&body[..page.cut.unwrap_or(body.len()).min(body.len())])
+    stream.write_all(&body[..page.cut.unwrap_or(body.len()).min(body.len())])?;
+    if page.stall {
+        std::io::copy(&mut stream, &mut std::io::sink())?;
+    }
+    Ok(())
 }
 
 fn conditional(status: u16, page: &Page, headers: &BTreeMap<String, String>) -> (u16, Page, usize) {

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::MetadataExt;
 
-use crate::bed::{Bed, lines};
+use crate::bed::{Bed, finish, lines};
 
 const ROOTFS: &str = "stage1/rootfs/opt/stage2/a/rootfs";
 
@@ -23,6 +23,37 @@ fn apps_are_overlays_above_trees() {
     // A second pod starts from a fresh image.
     let done = bed.run_doing(&format!("cat {ROOTFS}/name; ls {ROOTFS}"), &["a.aci"]);
     assert!(done.stdout.starts_with("a") && !done.stdout.contains("file"), "{}", done.stdout);
+}
+
+/// Every file and directory of the store but the index, which notes when images were used.
+fn store(bed: &Bed) -> Vec<(std::path::PathBuf, u64, u64, i64, i64)> {
+    let mut pending = vec![bed.data().join("cas")];
+    let mut found = Vec::new();
+    while let Some(path) = pending.pop() {
+        let metadata = path.symlink_metadata().unwrap();
+        if metadata.is_dir() && !path.ends_with("cas/db") {
+            pending.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        }
+        if !path.starts_with(bed.data().join("cas/db")) {
+            found.push((path, metadata.ino(), metadata.len(), metadata.mtime(), metadata.mtime_nsec()));
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn a_second_pod_writes_nothing_to_the_store() {
+    let bed = Bed::new();
+    // Not through files: those are imported again to see whether they changed.
+    assert_eq!(bed.run(&["a.aci"]).status, 0);
+    let (stage1, name) = ("--stage1-name=example.com/stage1-v6:1", "example.com/a");
+    let before = store(&bed);
+    let run = ["--insecure-options=image", "run", stage1, name];
+    let done = finish(bed.command(&run).env("FAKE_RUN", format!("echo x >{ROOTFS}/new; rm {ROOTFS}/name")));
+    assert_eq!(done.status, 0, "{}", done.stderr);
+    assert_eq!(bed.pods("run").len(), 2);
+    assert_eq!(store(&bed), before);
 }
 
 #[test]

@@ -19,6 +19,12 @@ use std::path::PathBuf;
 
 /// Links in archives of old `docker save` point to other layers; so many are followed.
 const MAX_LINKS: usize = 8;
+/// Memory for the names in an archive: an honest one has some hundred short ones.
+const MAX_NAMES: usize = 64 << 20;
+/// What a remembered name costs beside itself.
+const NAME_OVERHEAD: usize = 128;
+/// Longest target of a link that can lead anywhere (`PATH_MAX`).
+const MAX_TARGET: usize = 4095;
 
 /// Files of a layout, by name.
 pub(super) enum Files {
@@ -119,8 +125,14 @@ impl Archive {
         file.seek(SeekFrom::Start(0)).map_err(|e| FetchError::Import(ImportError::Read(e)))?;
         let (mut files, mut links) = (HashMap::new(), HashMap::new());
         let mut reader = TarReader::new(io::BufReader::new(&file), max_entries);
+        let mut memory = 0;
         while let Some(entry) = reader.next_entry().map_err(ImportError::from)? {
             let path = RelPath::parse(&entry.name).map_err(ImportError::from)?;
+            memory += path.as_bytes().len() + entry.link.len() + NAME_OVERHEAD;
+            if memory > MAX_NAMES {
+                let error = io::Error::other("Archive has too many files with too long names");
+                return Err(FetchError::Import(ImportError::Read(error)));
+            }
             match entry.kind {
                 Kind::File => drop(files.insert(path, (reader.position(), entry.size))),
                 Kind::Symlink => {
@@ -148,7 +160,7 @@ impl Archive {
 
 /// A link's target as a path of the archive; `None` if it leaves it.
 fn resolve(dir: &RelPath, target: &[u8]) -> Option<RelPath> {
-    if target.starts_with(b"/") {
+    if target.starts_with(b"/") || target.len() > MAX_TARGET {
         return None;
     }
     let mut path = dir.clone();
@@ -165,6 +177,7 @@ fn resolve(dir: &RelPath, target: &[u8]) -> Option<RelPath> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::archive::forge::Forge;
 
     #[test]
     fn links_stay_in_the_archive() {
@@ -172,5 +185,18 @@ mod tests {
         assert_eq!(resolve(&path("a"), b"../b/layer.tar"), Some(path("b/layer.tar")));
         assert_eq!(resolve(&path(""), b"x/./y"), Some(path("x/y")));
         assert_eq!(resolve(&path("a"), b"../../etc"), None);
+        assert_eq!(resolve(&path("a"), "b/".repeat(500_000).as_bytes()), None);
+    }
+
+    #[test]
+    fn names_are_remembered_up_to_a_bound() {
+        let mut forge = Forge::new();
+        for number in 0..17_000 {
+            forge = forge.file(&format!("{number}-{}", "n".repeat(4000)), b"");
+        }
+        let mut file = tempfile::tempfile().unwrap();
+        std::io::Write::write_all(&mut file, &forge.finish()).unwrap();
+        let error = Archive::scan(file, 100_000).err().unwrap();
+        assert!(format!("{:?}", anyhow::Error::new(error)).contains("too many files"));
     }
 }
