@@ -96,11 +96,15 @@ impl Net {
 
     /// Who moves the packets, and why, as a line for the user.
     pub fn data_path(&self) -> String {
-        let (name, pairs) = (self.tap.name(), self.tap.queue_pairs());
+        let name = self.tap.name();
+        let pairs = match self.tap.queue_pairs() {
+            1 => "1 queue pair".to_owned(),
+            count => format!("{count} queue pairs"),
+        };
         match &self.vhost {
-            Ok(_) => format!("Network interface {name:?}: {pairs} queue pairs in vhost-net"),
+            Ok(_) => format!("Network interface {name:?}: {pairs} in vhost-net"),
             Err(reason) => {
-                format!("Network interface {name:?}: {pairs} queue pairs in user space ({reason})")
+                format!("Network interface {name:?}: {pairs} in user space ({reason})")
             }
         }
     }

@@ -102,7 +102,7 @@ fn the_data_path_is_told() {
     assert_eq!(device.data_path(), expected);
     drop(device);
     let Some((device, _wire)) = cabled(1, Net::new) else { return };
-    let expected = if has_vhost() { "1 queue pairs in vhost-net" } else { "1 queue pairs in user space (" };
+    let expected = if has_vhost() { "1 queue pair in vhost-net" } else { "1 queue pair in user space (" };
     assert!(device.data_path().contains(expected), "{}", device.data_path());
 }
 
