@@ -1,11 +1,16 @@
 //! The virtual machine: memory slots, interrupt controllers, events.
 
-use kvm_bindings::kvm_userspace_memory_region;
+use std::sync::Arc;
+
+use kvm_bindings::{KVM_MEM_READONLY, kvm_userspace_memory_region};
 use kvm_ioctls::{Cap, IoEventAddress, Kvm, VcpuFd, VmFd};
 use vm_memory::{Address, GuestMemory, GuestMemoryRegion};
 use vmm_sys_util::{errno, eventfd::EventFd};
 
-use crate::{memory::layout, virtio::GuestRam};
+use crate::{
+    memory::{PAGE, ReadOnlyPage, layout},
+    virtio::GuestRam,
+};
 
 /// An I/O event's access width: QueueNotify is a 32-bit register.
 type NotifyValue = u32;
@@ -71,7 +76,8 @@ pub enum VmError {
 pub struct Vm {
     fd: VmFd,
     // Mapped as long as the VM can reach it.
-    _memory: GuestRam,
+    memory: GuestRam,
+    pages: Vec<Arc<ReadOnlyPage>>,
 }
 
 impl Vm {
@@ -91,14 +97,35 @@ impl Vm {
                 memory_size: size,
                 userspace_addr: region.as_ptr() as u64,
             };
-            // SAFETY: the region is mapped, its slots do not overlap, and `_memory` keeps it mapped while the VM lives.
+            // SAFETY: the region is mapped, its slots do not overlap, and `memory` keeps it mapped while the VM lives.
             unsafe { fd.set_user_memory_region(slot) }.map_err(|source| VmError::Memory {
                 start,
                 size,
                 source,
             })?;
         }
-        Ok(Vm { fd, _memory: GuestRam::clone(memory) })
+        Ok(Vm { fd, memory: GuestRam::clone(memory), pages: Vec::new() })
+    }
+
+    /// Lets the guest read `page` at `start` without an exit, if KVM can; writes go on to exit.
+    pub fn map_page(&mut self, page: &Arc<ReadOnlyPage>, start: u64) -> Result<(), VmError> {
+        if !self.fd.check_extension(Cap::ReadonlyMem) {
+            return Ok(());
+        }
+        let slot = kvm_userspace_memory_region {
+            slot: (self.memory.num_regions() + self.pages.len()) as u32,
+            flags: KVM_MEM_READONLY,
+            guest_phys_addr: start,
+            memory_size: PAGE as u64,
+            userspace_addr: Arc::as_ptr(page) as u64,
+        };
+        self.pages.push(Arc::clone(page));
+        // SAFETY: the page is whole pages of this process, `pages` keeps it while the VM lives, and its words are atomic.
+        unsafe { self.fd.set_user_memory_region(slot) }.map_err(|source| VmError::Memory {
+            start,
+            size: PAGE as u64,
+            source,
+        })
     }
 
     /// Checks that KVM supports `cpus` vCPUs.

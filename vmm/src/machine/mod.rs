@@ -29,8 +29,8 @@ use crate::{
     memory::{self, layout},
     serial::{self, Console},
     virtio::{
-        GuestRam, VirtioDevice,
-        mmio::{MmioTransport, QUEUE_NOTIFY, WINDOW},
+        GuestRam, USED_BUFFER, VirtioDevice,
+        mmio::{INTERRUPT_ACK, MmioTransport, QUEUE_NOTIFY, WINDOW},
     },
 };
 use bus::Bus;
@@ -60,6 +60,7 @@ pub struct Machine {
     image: Image,
     command_line: CommandLine,
     event_loop: EventLoopHandle,
+    acknowledged: EventFd,
     exit: Arc<ExitSignal>,
     exit_counts: Arc<ExitCounts>,
 }
@@ -95,6 +96,7 @@ impl Machine {
             image,
             command_line,
             event_loop,
+            acknowledged: EventFd::new(EFD_NONBLOCK | EFD_CLOEXEC)?,
             exit: Arc::new(ExitSignal::new()?),
             exit_counts: Arc::default(),
         })
@@ -115,6 +117,9 @@ impl Machine {
         for (queue, kick) in transport.kicks().iter().enumerate() {
             self.vm.watch_write(kick, address + QUEUE_NOTIFY, queue as u32)?;
         }
+        self.vm.map_page(transport.registers().page(), address)?;
+        // Nobody reads it. With it, KVM is done with what a driver writes at the end of nearly every interrupt.
+        self.vm.watch_write(&self.acknowledged, address + INTERRUPT_ACK, USED_BUFFER)?;
         bus.virtio.push(Mutex::new(transport));
         self.command_line.push_device(address, line);
         Ok(())

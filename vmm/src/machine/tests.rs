@@ -1,5 +1,7 @@
 use std::{os::fd::AsRawFd, time::Duration};
 
+use vm_memory::{Bytes, GuestAddress};
+
 use super::*;
 use crate::{boot::tests::elf, event_loop::EventLoop, virtio::rng::Rng};
 
@@ -49,9 +51,10 @@ fn wait(machine: &Machine) {
 
 #[test]
 fn a_guest_finds_its_devices_and_says_that_it_ends() {
-    // mov eax, [0xd0000000]; mov eax, [0xd0001000]; mov eax, [0xd0002000], where nothing is; reset.
+    // mov eax, [0xd0000000]; mov [0x2000], eax; the same of 0xd0001000; mov eax, [0xd0002000], where nothing is; reset.
     let read = |window: u8| [0xa1, 0, window * 0x10, 0, 0xd0];
-    let fixture = fixture(&[&read(0), &read(1), &read(2), RESET].concat());
+    let keep = |word: u8| [0xa3, word * 4, 0x20, 0, 0];
+    let fixture = fixture(&[&read(0), &keep(0)[..], &read(1), &keep(1), &read(2), RESET].concat());
     let Some(machine) = fixture.machine() else { return };
     let mut machine = machine.unwrap();
     machine.add_device(Box::new(Rng::default())).unwrap();
@@ -60,8 +63,25 @@ fn a_guest_finds_its_devices_and_says_that_it_ends() {
     machine.start().unwrap();
     wait(&machine);
     assert!(matches!(machine.exit(), Some(Exit::Reset)), "{:?}", machine.exit());
-    assert_eq!(machine.exit_counts().of(kvm::ExitReason::MmioRead), 3);
+    let magic: [u8; 8] = machine.memory.read_obj(GuestAddress(0x2000)).unwrap();
+    assert_eq!(&magic, b"virtvirt");
+    // Registers are read without leaving the guest.
+    assert_eq!(machine.exit_counts().of(kvm::ExitReason::MmioRead), 1);
     wait(&machine);
+}
+
+#[test]
+fn only_what_matters_of_an_acknowledgement_leaves_the_guest() {
+    // mov dword [0xd0000064], 1: used buffers; then 2: a change of the configuration; reset.
+    let acknowledge = |bits: u8| [0xc7, 0x05, 0x64, 0, 0, 0xd0, bits, 0, 0, 0];
+    let fixture = fixture(&[&acknowledge(1), &acknowledge(2), RESET].concat());
+    let Some(machine) = fixture.machine() else { return };
+    let mut machine = machine.unwrap();
+    machine.add_device(Box::new(Rng::default())).unwrap();
+    machine.start().unwrap();
+    wait(&machine);
+    assert!(matches!(machine.exit(), Some(Exit::Reset)), "{:?}", machine.exit());
+    assert_eq!(machine.exit_counts().of(kvm::ExitReason::MmioWrite), 1);
 }
 
 #[test]

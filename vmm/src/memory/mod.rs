@@ -1,6 +1,7 @@
 //! The guest's memory.
 
 pub mod layout;
+mod page;
 #[cfg(test)]
 mod tests;
 
@@ -9,6 +10,8 @@ use std::{io, sync::Arc};
 use vm_memory::{GuestAddress, GuestMemoryMmap, GuestRegionMmap, MmapRegion, mmap::MmapRegionError};
 
 use crate::virtio::GuestRam;
+
+pub use page::{PAGE, ReadOnlyPage};
 
 /// What the sizes of guest RAM are rounded up to: the size of a huge page.
 const HUGE_PAGE: u64 = 2 << 20;

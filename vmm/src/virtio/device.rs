@@ -3,25 +3,23 @@
 use std::{
     fmt::Debug,
     io,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
 };
 
 use virtio_queue::Queue;
 use vm_memory::GuestMemoryMmap;
 use vmm_sys_util::eventfd::EventFd;
 
+use super::mmio::RegisterPage;
 use crate::event_loop::EventLoopHandle;
 
 /// The guest's memory, shared by every device.
 pub type GuestRam = Arc<GuestMemoryMmap>;
 
 /// The used-buffer bit of InterruptStatus (virtio 1.2 §4.2.2).
-const INTERRUPT_USED_RING: u32 = 1;
+pub const USED_BUFFER: u32 = 1;
 /// The configuration-change bit of InterruptStatus (virtio 1.2 §4.2.2).
-const INTERRUPT_CONFIG_CHANGE: u32 = 2;
+const CONFIG_CHANGE: u32 = 2;
 
 /// A virtio device, seen by the MMIO transport.
 ///
@@ -101,66 +99,58 @@ pub enum ActivateError {
 }
 
 /// A device's interrupt: the status register the driver reads and the event that raises the line through KVM (irqfd).
+///
+/// The register says "used buffers" for as long as the device works, true or not. A driver that is interrupted looks for
+/// them then, and finds none at worst. So others may raise the line without this process (vhost-net), and KVM can take
+/// the driver's acknowledgement without an exit, for nothing depends on it.
 #[derive(Debug)]
 pub struct Interrupt {
-    status: AtomicU32,
-    config_generation: AtomicU32,
-    raised_by_others: AtomicBool,
+    registers: Arc<RegisterPage>,
     line: EventFd,
 }
 
 impl Interrupt {
-    /// An interrupt that raises its line by writing to `line`.
-    pub fn new(line: EventFd) -> Self {
-        Interrupt {
-            status: AtomicU32::new(0),
-            config_generation: AtomicU32::new(0),
-            raised_by_others: AtomicBool::new(false),
-            line,
-        }
+    /// An interrupt that raises its line by writing to `line` and shows its status in `registers`.
+    pub fn new(line: EventFd, registers: Arc<RegisterPage>) -> Self {
+        Interrupt { registers, line }
     }
 
     /// Tells the driver that a queue has used buffers.
     pub fn signal_used(&self) {
-        self.raise(INTERRUPT_USED_RING);
+        // A failed write means the counter is at its limit: the interrupt is pending already.
+        let _ = self.line.write(1);
     }
 
-    /// Tells the driver that the configuration space changed. Call it after the change.
+    /// Tells the driver that the device needs a reset, which counts as a change of configuration (virtio 1.2 §2.4).
     pub fn signal_config(&self) {
-        self.config_generation.fetch_add(1, Ordering::SeqCst);
-        self.raise(INTERRUPT_CONFIG_CHANGE);
+        self.registers.config_generation().fetch_add(1, Ordering::SeqCst);
+        self.registers.interrupt_status().fetch_or(CONFIG_CHANGE, Ordering::SeqCst);
+        self.signal_used();
     }
 
-    /// The ConfigGeneration register: different whenever the configuration space changed.
-    pub fn config_generation(&self) -> u32 {
-        self.config_generation.load(Ordering::SeqCst)
+    /// Tells the driver that the configuration space has become what `read` fills in.
+    pub fn change_config(&self, read: impl FnOnce(&mut [u8])) {
+        self.registers.set_config(read);
+        self.signal_config();
     }
 
-    /// The InterruptStatus register.
-    pub fn status(&self) -> u32 {
-        let others = if self.raised_by_others.load(Ordering::SeqCst) { INTERRUPT_USED_RING } else { 0 };
-        self.status.load(Ordering::SeqCst) | others
-    }
-
-    /// The event that raises the line, for who does so without this process (see `set_raised_by_others`).
+    /// The event that raises the line, for who does so without this process.
     pub fn line(&self) -> &EventFd {
         &self.line
     }
 
-    /// Says whether others than this process, such as the host's kernel, raise the line for used buffers. They do not
-    /// set the bit in InterruptStatus: it is always set meanwhile.
-    pub fn set_raised_by_others(&self, by_others: bool) {
-        self.raised_by_others.store(by_others, Ordering::SeqCst);
+    /// The device begins to work.
+    pub(super) fn enable(&self) {
+        self.registers.interrupt_status().store(USED_BUFFER, Ordering::SeqCst);
+    }
+
+    /// The device does not work any more.
+    pub(super) fn disable(&self) {
+        self.registers.interrupt_status().store(0, Ordering::SeqCst);
     }
 
     /// The driver's write to InterruptACK.
-    pub fn acknowledge(&self, bits: u32) {
-        self.status.fetch_and(!bits, Ordering::SeqCst);
-    }
-
-    fn raise(&self, bit: u32) {
-        self.status.fetch_or(bit, Ordering::SeqCst);
-        // A failed write means the counter is at its limit: the interrupt is pending already.
-        let _ = self.line.write(1);
+    pub(super) fn acknowledge(&self, bits: u32) {
+        self.registers.interrupt_status().fetch_and(!(bits & CONFIG_CHANGE), Ordering::SeqCst);
     }
 }

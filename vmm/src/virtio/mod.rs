@@ -11,4 +11,4 @@ mod queue;
 pub mod rng;
 pub mod vsock;
 
-pub use device::{ActivateError, Activation, ActiveQueue, GuestRam, Interrupt, VirtioDevice};
+pub use device::{ActivateError, Activation, ActiveQueue, GuestRam, Interrupt, USED_BUFFER, VirtioDevice};

@@ -74,7 +74,8 @@ fn a_target_reaches_the_driver_and_its_answer_comes_back() {
     let (mut driver, target) = driver();
     let generation = driver.read(virtio_bindings::virtio_mmio::VIRTIO_MMIO_CONFIG_GENERATION);
     target.set(10 * PAGE + 1);
-    assert_eq!(driver.wait_interrupt(), 2);
+    assert_eq!(driver.wait_interrupt(), 3, "The used-buffer bit is always set");
+    assert_eq!(driver.read(virtio_bindings::virtio_mmio::VIRTIO_MMIO_INTERRUPT_STATUS), 1);
     assert_ne!(driver.read(virtio_bindings::virtio_mmio::VIRTIO_MMIO_CONFIG_GENERATION), generation);
     assert_eq!(driver.read_config(0, 8), [10, 0, 0, 0, 0, 0, 0, 0]);
     driver.write_config(4, &[7, 0, 0, 0]);
@@ -84,6 +85,7 @@ fn a_target_reaches_the_driver_and_its_answer_comes_back() {
     driver.reset();
     assert_eq!(target.reached(), 0);
     target.set(u64::MAX);
+    driver.start();
     assert_eq!(driver.read_config(0, 4), [0xff; 4]);
 }
 

@@ -16,44 +16,51 @@ const NO_SHARED_MEMORY: u32 = u32::MAX;
 const CONFIG: u64 = VIRTIO_MMIO_CONFIG as u64;
 
 impl MmioTransport {
-    /// A read at `offset` of the device's window. Registers answer to aligned 32-bit accesses, the configuration
-    /// space to any; all else reads as zero.
+    /// A read at `offset` of the device's window, where KVM cannot map the page of registers.
     pub fn read(&self, offset: u64, data: &mut [u8]) {
-        data.fill(0);
-        if let Some(offset) = offset.checked_sub(CONFIG) {
-            self.device.read_config(offset, data);
-        } else if let Ok(data) = <&mut [u8; 4]>::try_from(data) {
-            *data = self.read_register(offset as u32).to_le_bytes();
-        }
+        self.page.page().read(offset, data);
     }
 
-    /// A write at `offset` of the device's window; see [`read`](Self::read).
+    /// A write at `offset` of the device's window. Registers take 32-bit accesses, the configuration space any.
     pub fn write(&mut self, offset: u64, data: &[u8]) {
         if let Some(offset) = offset.checked_sub(CONFIG) {
             self.device.write_config(offset, data);
+            self.publish_config();
         } else if let Ok(data) = <[u8; 4]>::try_from(data) {
             self.write_register(offset as u32, u32::from_le_bytes(data));
+            self.publish();
         }
     }
 
-    fn read_register(&self, offset: u32) -> u32 {
-        match offset {
-            VIRTIO_MMIO_MAGIC_VALUE => MAGIC,
-            VIRTIO_MMIO_VERSION => VERSION,
-            VIRTIO_MMIO_DEVICE_ID => self.device.device_type(),
-            VIRTIO_MMIO_VENDOR_ID => VENDOR,
-            VIRTIO_MMIO_DEVICE_FEATURES => half(self.offered_features(), self.device_features_sel),
-            VIRTIO_MMIO_QUEUE_NUM_MAX => self.selected().map_or(0, |queue| u32::from(queue.max_size)),
-            VIRTIO_MMIO_QUEUE_READY => self.selected().map_or(0, |queue| u32::from(queue.ready)),
-            VIRTIO_MMIO_INTERRUPT_STATUS => self.interrupt.status(),
-            VIRTIO_MMIO_STATUS => self.status.bits(),
-            VIRTIO_MMIO_SHM_LEN_LOW
-            | VIRTIO_MMIO_SHM_LEN_HIGH
-            | VIRTIO_MMIO_SHM_BASE_LOW
-            | VIRTIO_MMIO_SHM_BASE_HIGH => NO_SHARED_MEMORY,
-            VIRTIO_MMIO_CONFIG_GENERATION => self.interrupt.config_generation(),
-            _ => 0,
-        }
+    /// Lets the guest see what its write has changed.
+    pub(super) fn publish(&self) {
+        let queue = self.selected();
+        let registers = [
+            (VIRTIO_MMIO_DEVICE_FEATURES, half(self.offered_features(), self.device_features_sel)),
+            (VIRTIO_MMIO_QUEUE_NUM_MAX, queue.map_or(0, |queue| u32::from(queue.max_size))),
+            (VIRTIO_MMIO_QUEUE_READY, queue.map_or(0, |queue| u32::from(queue.ready))),
+            (VIRTIO_MMIO_STATUS, self.status.bits()),
+        ];
+        registers.into_iter().for_each(|(register, value)| self.page.set(register, value));
+    }
+
+    /// Lets the guest see what stays as it is.
+    pub(super) fn publish_constants(&self) {
+        let registers = [
+            (VIRTIO_MMIO_MAGIC_VALUE, MAGIC),
+            (VIRTIO_MMIO_VERSION, VERSION),
+            (VIRTIO_MMIO_DEVICE_ID, self.device.device_type()),
+            (VIRTIO_MMIO_VENDOR_ID, VENDOR),
+            (VIRTIO_MMIO_SHM_LEN_LOW, NO_SHARED_MEMORY),
+            (VIRTIO_MMIO_SHM_LEN_HIGH, NO_SHARED_MEMORY),
+            (VIRTIO_MMIO_SHM_BASE_LOW, NO_SHARED_MEMORY),
+            (VIRTIO_MMIO_SHM_BASE_HIGH, NO_SHARED_MEMORY),
+        ];
+        registers.into_iter().for_each(|(register, value)| self.page.set(register, value));
+    }
+
+    pub(super) fn publish_config(&self) {
+        self.page.set_config(|bytes| self.device.read_config(0, bytes));
     }
 
     fn write_register(&mut self, offset: u32, value: u32) {

@@ -6,7 +6,7 @@ use virtio_bindings::{virtio_config::VIRTIO_F_VERSION_1, virtio_ring::VIRTIO_RIN
 use virtio_queue::{Queue, QueueT};
 use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
-use super::{queue::QueueRegisters, status::Status};
+use super::{page::RegisterPage, queue::QueueRegisters, status::Status};
 use crate::{
     event_loop::EventLoopHandle,
     virtio::{ActivateError, Activation, ActiveQueue, GuestRam, Interrupt, VirtioDevice},
@@ -32,6 +32,7 @@ pub enum TransportError {
 #[derive(Debug)]
 pub struct MmioTransport {
     pub(super) device: Box<dyn VirtioDevice>,
+    pub(super) page: Arc<RegisterPage>,
     pub(super) interrupt: Arc<Interrupt>,
     pub(super) kicks: Vec<EventFd>,
     pub(super) memory: GuestRam,
@@ -58,10 +59,12 @@ impl MmioTransport {
             return Err(TransportError::QueueSize { device_type: device.device_type(), size });
         }
         let kicks = sizes.iter().map(|_| EventFd::new(EFD_NONBLOCK | EFD_CLOEXEC)).collect::<io::Result<_>>();
-        Ok(MmioTransport {
+        let page = Arc::<RegisterPage>::default();
+        let transport = MmioTransport {
             queues: sizes.iter().map(|&size| QueueRegisters::new(size)).collect(),
             kicks: kicks.map_err(TransportError::Events)?,
-            interrupt: Arc::new(Interrupt::new(line)),
+            interrupt: Arc::new(Interrupt::new(line, Arc::clone(&page))),
+            page,
             device,
             memory,
             event_loop,
@@ -71,7 +74,16 @@ impl MmioTransport {
             driver_features_sel: 0,
             driver_features: 0,
             queue_sel: 0,
-        })
+        };
+        transport.publish_constants();
+        transport.publish();
+        transport.publish_config();
+        Ok(transport)
+    }
+
+    /// What the guest reads in the device's window.
+    pub fn registers(&self) -> &RegisterPage {
+        &self.page
     }
 
     /// The events KVM signals when the driver writes a queue's number to QueueNotify, in the order of the queues.
@@ -85,6 +97,8 @@ impl MmioTransport {
 
     /// The driver's write to Status.
     pub(super) fn write_status(&mut self, value: u32) {
+        // Who changed it without a driver could not say so.
+        self.publish_config();
         if value == 0 {
             return self.reset();
         }
@@ -119,6 +133,7 @@ impl MmioTransport {
             queue.set_event_idx(event_idx);
             Ok(ActiveQueue { queue, kick: kick.try_clone()? })
         });
+        self.interrupt.enable();
         self.device.activate(Activation {
             memory: Arc::clone(&self.memory),
             features: self.driver_features,
@@ -135,7 +150,7 @@ impl MmioTransport {
             self.device.reset();
             self.active = false;
         }
-        self.interrupt.acknowledge(u32::MAX);
+        self.interrupt.disable();
         for kick in &self.kicks {
             // A notification meant for the old driver; an error means there was none.
             let _ = kick.read();
@@ -152,6 +167,7 @@ impl MmioTransport {
 
     fn fail(&mut self) {
         self.status.set_needs_reset();
+        self.publish();
         self.interrupt.signal_config();
     }
 }

@@ -114,13 +114,10 @@ impl fmt::Debug for Vhost {
 
 /// A queue pair served by vhost-net.
 ///
-/// The kernel raises the interrupt line itself. That no exit and no thread of ours is in the way has a price: it does
-/// not set the InterruptStatus register, which a driver reads at every interrupt. So the register says "used buffers"
-/// for as long as the kernel may interrupt. A driver looks for used buffers then, and finds none at worst.
+/// The kernel raises the interrupt line itself: no exit and no thread of ours is in the way.
 #[derive(Debug)]
 pub(super) struct VhostPair {
     vhost: Arc<Vhost>,
-    interrupt: Arc<Interrupt>,
     kicks: [EventFd; 2],
 }
 
@@ -130,7 +127,7 @@ impl VhostPair {
         vhost: &Arc<Vhost>,
         features: u64,
         memory: &GuestRam,
-        interrupt: &Arc<Interrupt>,
+        interrupt: &Interrupt,
         [rx, tx]: [&ActiveQueue; 2],
     ) -> Result<Self, VhostError> {
         vhost.net.set_features(features & FEATURES)?;
@@ -139,7 +136,7 @@ impl VhostPair {
             vhost.set_queue(index, queue, interrupt.line())?;
         }
         let kicks = [rx.kick.try_clone()?, tx.kick.try_clone()?];
-        Ok(VhostPair { vhost: Arc::clone(vhost), interrupt: Arc::clone(interrupt), kicks })
+        Ok(VhostPair { vhost: Arc::clone(vhost), kicks })
     }
 
     fn set_backend(&self, queue: Option<&File>) -> io::Result<()> {
@@ -152,7 +149,6 @@ impl VhostPair {
 
 impl QueuePair for VhostPair {
     fn connect(&self, queue: &File) -> io::Result<()> {
-        self.interrupt.set_raised_by_others(true);
         self.set_backend(Some(queue))?;
         for kick in &self.kicks {
             // What the driver said before the kernel listened. The counter cannot be at its limit.
@@ -164,12 +160,6 @@ impl QueuePair for VhostPair {
     fn disconnect(&self, _queue: &File) {
         // Returns when the kernel is done with the queues. Fails only for a queue that does not exist.
         let _ = self.set_backend(None);
-    }
-}
-
-impl Drop for VhostPair {
-    fn drop(&mut self) {
-        self.interrupt.set_raised_by_others(false);
     }
 }
 

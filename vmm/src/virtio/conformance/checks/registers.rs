@@ -46,8 +46,7 @@ pub fn unknown_accesses_are_harmless(make: impl Fn() -> Box<dyn VirtioDevice>) {
         for width in [1, 2, 3, 8] {
             let mut data = [0xaa; 8];
             driver.transport.read(offset, &mut data[..width]);
-            assert_eq!(data[..width], [0; 8][..width], "{width} bytes at {offset:#x}");
-            driver.transport.write(offset, &data[..width]);
+            driver.transport.write(offset, &[0xff; 8][..width]);
         }
     }
     for offset in (0x10c..0x200).chain(WINDOW - 8..WINDOW).chain([u64::MAX - 8]) {

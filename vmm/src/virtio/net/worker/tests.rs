@@ -44,7 +44,7 @@ fn a_full_tap_alone() {
         index: 0,
         tap: tap.clone(),
         memory: Arc::clone(&memory),
-        interrupt: Arc::new(Interrupt::new(EventFd::new(EFD_NONBLOCK).unwrap())),
+        interrupt: Arc::new(Interrupt::new(EventFd::new(EFD_NONBLOCK).unwrap(), Arc::default())),
         rx: active(&rx),
         tx,
         mergeable: true,
