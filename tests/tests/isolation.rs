@@ -147,7 +147,7 @@ const SYSTEM: &[Look<'_>] = &[
     ),
     ("frozen /sys", "mkdir /sys/class/x"),
     ("cgroup", "mkdir /sys/fs/cgroup/x; cat /proc/self/cgroup"),
-    ("mount", "mount -t tmpfs none /mnt"),
+    ("mount", "mount -t tmpfs none /tmp"),
 ];
 
 #[test]
@@ -206,8 +206,8 @@ fn the_same_files_are_there_for_every_app() {
         ("random", "cat /proc/sys/kernel/random/entropy_avail"),
     ];
     let namespaces: &[Look<'_>] = &[
-        ("own", "readlink /proc/self/ns/mnt /proc/self/ns/cgroup"),
-        ("shared", "cd /proc/self/ns; readlink pid net ipc uts user"),
+        ("own", "for n in mnt cgroup; do readlink /proc/self/ns/$n; done"),
+        ("shared", "for n in pid net ipc uts user; do readlink /proc/self/ns/$n; done"),
     ];
     let apps = [("app", &[] as &[&str], looks), ("one", &[], namespaces), ("two", &[], namespaces)];
     let finished = run(&["run", "--net=none", "--hostname=inside"], &apps).expect_success();
