@@ -222,13 +222,15 @@ fn a_request_that_changes_meanwhile_is_survived() {
     let body = [0; 64];
     guest.driver.memory.write_slice(&bytes(&[header.as_slice(), &body]), GuestAddress(REQUEST)).unwrap();
     let memory = guest.driver.memory.clone();
-    let stop = std::sync::atomic::AtomicBool::new(false);
-    let relaxed = std::sync::atomic::Ordering::Relaxed;
+    // Gone when the requests have been sent, or the test has failed.
+    let going_on = std::sync::Arc::new(());
+    let seen = std::sync::Arc::downgrade(&going_on);
     std::thread::scope(|scope| {
-        scope.spawn(|| {
+        let _going_on = going_on;
+        scope.spawn(move || {
             // Without an answer, and with one that takes more room than there is.
             let opcodes = [Opcode::Forget, Opcode::Read, Opcode::Destroy, Opcode::Readdir, Opcode::Init];
-            for op in opcodes.into_iter().cycle().take_while(|_| !stop.load(relaxed)) {
+            for op in opcodes.into_iter().cycle().take_while(|_| seen.strong_count() > 0) {
                 memory.write_obj(op as u32, opcode).unwrap();
             }
         });
@@ -237,7 +239,6 @@ fn a_request_that_changes_meanwhile_is_survived() {
             guest.driver.add(REQUEST_QUEUE, &[request]);
             guest.driver.wait_used(REQUEST_QUEUE);
         }
-        stop.store(true, relaxed);
     });
     guest.init();
     assert!(guest.create(ROOT, "alive", 0o644, libc::O_RDWR).is_ok());
