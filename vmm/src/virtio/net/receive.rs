@@ -60,7 +60,7 @@ pub(super) struct Receiver {
     capacity: usize,
     /// Chains of one packet: head and bytes written.
     returned: Vec<(u16, u32)>,
-    /// How many chains in a row were of no use.
+    /// How many chains of this run were of no use.
     useless: usize,
     /// Takes the first byte of a packet that does not fit.
     excess: Box<u8>,
