@@ -3,7 +3,6 @@
 mod cache;
 mod filesystems;
 mod identity;
-mod netlink;
 mod network;
 mod sysctl;
 

@@ -3,10 +3,9 @@
 use std::io;
 use std::net::IpAddr;
 
+use agent::netlink::{Netlink, Request, attributes};
 use agent::protocol::{Interface, Route};
 use nix::libc;
-
-use super::netlink::{Netlink, Request, attributes};
 
 /// The size of `struct ifinfomsg`.
 const IFINFOMSG: usize = 16;
@@ -127,14 +126,17 @@ fn link(index: u32, up: bool) -> Request {
 
 /// `struct ifaddrmsg`.
 fn address_request(index: u32, address: IpAddr, prefix: u8) -> Request {
+    // All routes are named; the kernel's own one to the subnet may be one that the network has no use for.
     // IPv6: without detection of duplicates, which would keep the address unusable for a second.
-    let flags = if address.is_ipv6() { libc::IFA_F_NODAD as u8 } else { 0 };
-    let mut body = vec![family(address), prefix, flags, libc::RT_SCOPE_UNIVERSE];
+    let duplicates = if address.is_ipv6() { libc::IFA_F_NODAD } else { 0 };
+    let flags = libc::IFA_F_NOPREFIXROUTE | duplicates;
+    let mut body = vec![family(address), prefix, 0, libc::RT_SCOPE_UNIVERSE];
     body.extend(index.to_ne_bytes());
     let bytes = octets(address);
     Request::new(libc::RTM_NEWADDR, libc::NLM_F_CREATE | libc::NLM_F_REPLACE, &body)
         .attribute(libc::IFA_LOCAL, &bytes)
         .attribute(libc::IFA_ADDRESS, &bytes)
+        .attribute(libc::IFA_FLAGS, &flags.to_ne_bytes())
 }
 
 /// `struct rtmsg`.
@@ -238,6 +240,8 @@ mod tests {
             configure(&[interface()]).unwrap();
             let routes = std::fs::read_to_string("/proc/thread-self/net/route").unwrap();
             assert!(routes.lines().any(|line| line.starts_with("eth0\t00000000\t011C10AC")), "{routes}");
+            // Only what was asked for: here the subnet is not on the link.
+            assert!(!routes.contains("001C10AC"), "{routes}");
             let absent = Interface { mac: "02:00:00:00:00:00".into(), ..interface() };
             let error = configure(&[absent]).unwrap_err().to_string();
             let text = "No network device has the hardware address 02:00:00:00:00:00 of interface eth0";

@@ -1,4 +1,4 @@
-//! Requests to the kernel's routing tables (rtnetlink(7)), as far as a guest's interfaces need them.
+//! Requests to the kernel's routing tables (rtnetlink(7)), as far as the interfaces of a pod need them.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -34,10 +34,9 @@ impl Request {
     }
 
     /// Appends an attribute.
+    #[must_use]
     pub fn attribute(mut self, kind: u16, value: &[u8]) -> Self {
-        self.bytes.extend(((4 + value.len()) as u16).to_ne_bytes());
-        self.bytes.extend(kind.to_ne_bytes());
-        self.bytes.extend(value);
+        self.bytes.extend(attribute(kind, value));
         self.padded()
     }
 
@@ -47,6 +46,15 @@ impl Request {
         self.bytes[..4].copy_from_slice(&length.to_ne_bytes());
         self
     }
+}
+
+/// An attribute as part of another one's value.
+pub fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+    let mut bytes = ((4 + value.len()) as u16).to_ne_bytes().to_vec();
+    bytes.extend(kind.to_ne_bytes());
+    bytes.extend(value);
+    bytes.resize(bytes.len().next_multiple_of(ALIGN), 0);
+    bytes
 }
 
 /// A connection to the kernel's routing tables.
