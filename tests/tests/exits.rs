@@ -43,31 +43,6 @@ fn the_status_is_kept_for_rkt_status() {
 }
 
 #[test]
-fn without_a_word_about_networks_the_pod_runs_and_says_what_it_lacks() {
-    let rkt = Rkt::new();
-    let image = tests::aci::busybox();
-    let image = image.to_str().expect("a UTF-8 path");
-    let words = ["run", image, "--exec", "/bin/sh", "--", "-c", "echo out; echo err >&2; exit 42"];
-    let finished = rkt.run(words).expect_status(42);
-    assert_eq!(finished.stdout_text(), "out\n");
-    let error = finished.stderr_text();
-    assert!(error.ends_with("err\n") && error.contains("loopback only"), "{error}");
-}
-
-#[test]
-fn networks_that_a_pod_cannot_have_are_refused_by_name() {
-    let rkt = Rkt::new();
-    let image = tests::aci::busybox();
-    let image = image.to_str().expect("a UTF-8 path");
-    for (network, word) in [("--net=host", "host"), ("--net=no-such-net", "no-such-net")] {
-        let finished = rkt.run(["run", network, image]).expect_status(254);
-        let error = finished.stderr_text();
-        assert!(error.contains(word) && error.contains("--net=none"), "{error}");
-        assert_eq!(error.lines().count(), 1, "{error}");
-    }
-}
-
-#[test]
 fn a_guest_that_ends_by_itself_is_one_line() {
     let image = tests::aci::busybox();
     let image = image.to_str().expect("a UTF-8 path");

@@ -27,7 +27,8 @@ pub struct GlobalFlags {
     pub system_config: PathBuf,
 
     /// Local configuration directory
-    #[arg(long, value_name = "DIR", default_value = "/etc/rkt")]
+    // Absolute: stage1, which is told it, works in another directory.
+    #[arg(long, value_name = "DIR", default_value = "/etc/rkt", value_parser = |text: &str| std::path::absolute(text))]
     pub local_config: PathBuf,
 
     /// User configuration directory

@@ -9,6 +9,7 @@ use crate::virtio::{
     VirtioDevice,
     balloon::Balloon,
     fs::{CachePolicy, Fs, FsError, ShareConfig},
+    net::Net,
     rng::Rng,
     vsock::{Ports, Vsock},
 };
@@ -19,6 +20,7 @@ pub fn devices(
     directory: &PodDirectory,
     volumes: Option<&Path>,
     ports: &Ports,
+    networks: Vec<Net>,
     cpus: u32,
 ) -> Result<Vec<Box<dyn VirtioDevice>>, FsError> {
     let rootfs = ShareConfig {
@@ -27,12 +29,11 @@ pub fn devices(
         cache: CachePolicy::Pod,
         read_only: false,
     };
-    let mut devices: Vec<Box<dyn VirtioDevice>> = vec![
-        Box::new(Vsock::new(GUEST_CID.into(), ports.clone())),
-        Box::new(Fs::new(&rootfs, cpus)?),
-        Box::new(Rng::default()),
-        Box::new(Balloon::default()),
-    ];
+    let mut devices: Vec<Box<dyn VirtioDevice>> =
+        vec![Box::new(Vsock::new(GUEST_CID.into(), ports.clone())), Box::new(Fs::new(&rootfs, cpus)?)];
+    devices.extend(networks.into_iter().map(|network| Box::new(network) as Box<dyn VirtioDevice>));
+    devices.push(Box::new(Rng::default()));
+    devices.push(Box::new(Balloon::default()));
     if let Some(directory) = volumes {
         let volumes = ShareConfig {
             tag: VOLUMES_TAG.to_owned(),

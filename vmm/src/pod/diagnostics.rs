@@ -87,7 +87,7 @@ fn rendered(error: &(dyn Error + 'static), debug: bool) -> String {
 }
 
 /// Writes a line to stderr; failures have nowhere to be reported.
-fn print_line(line: &str) {
+pub fn print_line(line: &str) {
     // A terminal in raw mode returns the carriage only when told so.
     let end = if terminal::is_raw() { "\r\n" } else { "\n" };
     let text = format!("{}{end}", line.replace('\n', end));

@@ -124,19 +124,18 @@ impl PodDirectory {
 
     /// Writes this process's id; the file's age is the pod's.
     pub fn write_pid(&self, pid: u32) -> Result<(), DirectoryError> {
-        write_aside(&self.root, "pid", &format!("{pid}\n"))
+        self.write_file("pid", &format!("{pid}\n"))
     }
 
     /// Reads the id of the process that runs the pod; `None` before it has written it.
     pub fn pid(&self) -> Result<Option<i32>, DirectoryError> {
-        let path = self.root.join("pid");
-        match read(&path, 32) {
-            Ok(text) => match text.trim().parse() {
-                Ok(pid) if pid > 0 => Ok(Some(pid)),
-                _ => Err(DirectoryError::Read { path, source: io::ErrorKind::InvalidData.into() }),
-            },
-            Err(DirectoryError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
+        let Some(text) = self.read_file("pid", 32)? else { return Ok(None) };
+        match text.trim().parse() {
+            Ok(pid) if pid > 0 => Ok(Some(pid)),
+            _ => Err(DirectoryError::Read {
+                path: self.root.join("pid"),
+                source: io::ErrorKind::InvalidData.into(),
+            }),
         }
     }
 
@@ -175,6 +174,30 @@ impl PodDirectory {
             FileSource::Stage0 => {
                 read(&self.root.join("stage1/rootfs/etc").join(stage0_name), MAX_NAME_FILE).map(Some)
             }
+        }
+    }
+
+    /// The text of a file directly in the directory; `None` if there is none.
+    pub fn read_file(&self, name: &str, limit: u64) -> Result<Option<String>, DirectoryError> {
+        match read(&self.root.join(name), limit) {
+            Err(DirectoryError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+            result => result.map(Some),
+        }
+    }
+
+    /// Writes a file directly in the directory, whole or not at all.
+    pub fn write_file(&self, name: &str, content: &str) -> Result<(), DirectoryError> {
+        write_aside(&self.root, name, content)
+    }
+
+    /// Removes a file directly in the directory, if there is one.
+    pub fn remove_file(&self, name: &str) -> Result<(), DirectoryError> {
+        let path = self.root.join(name);
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(DirectoryError::Write { path, source })
+            }
+            _ => Ok(()),
         }
     }
 

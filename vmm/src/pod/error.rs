@@ -24,6 +24,9 @@ pub enum PodError {
     /// The networks asked for.
     #[error("Failed to setup network")]
     Network(#[from] NetworkError),
+    /// The networks a pod was in.
+    #[error("Failed to tear down network")]
+    LeaveNetwork(#[source] NetworkError),
     /// The pod's lock.
     #[error("Cannot take over the pod's lock")]
     Lock(#[from] LockError),

@@ -1,11 +1,13 @@
 //! The `gc` entrypoint: removes what a pod may have left outside its directory.
 
-use super::{arguments::GcArguments, error::PodError};
+use super::{arguments::GcArguments, directory::PodDirectory, error::PodError, network};
 
 /// Cleans up after a pod that has ended, whatever instant it ended at. May be called again.
 ///
-/// Mounts made by `run` are in its own mount namespace and everything else is in its process, so that nothing outlives
-/// it: a pod without networks leaves nothing.
-pub fn gc(_: &GcArguments) -> Result<(), PodError> {
-    Ok(())
+/// Mounts made by `run` are in its own mount namespace and most else is in its process; what outlives both are the
+/// pod's networks.
+pub fn gc(arguments: &GcArguments) -> Result<(), PodError> {
+    let local_config = arguments.local_config.as_deref();
+    network::tear_down_left(&PodDirectory::current(), &arguments.uuid, local_config, arguments.debug)
+        .map_err(PodError::LeaveNetwork)
 }

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use appc::PodManifest;
 use event_manager::EventManager;
 use rustix::{
     mount::{MountPropagationFlags, mount_change},
@@ -20,7 +21,7 @@ use super::{
     error::PodError,
     hints::Hints,
     lock::PodLock,
-    network,
+    network::{GuestNetwork, Networks},
     signals::{Ending, Signals},
     sizing, spec,
     streams::HostStdio,
@@ -30,7 +31,10 @@ use super::{
 use crate::{
     event_loop::{EventLoop, EventLoopHandle},
     machine::{Machine, MachineConfig, MachineError},
-    virtio::vsock::Ports,
+    virtio::{
+        net::{Net, queue_pairs},
+        vsock::Ports,
+    },
 };
 
 /// How long the last lines may take when nobody reads stderr.
@@ -38,11 +42,22 @@ const LAST_LINES: Duration = Duration::from_secs(5);
 
 /// Runs the pod of the current directory until it ends.
 pub fn run(arguments: RunArguments) -> Result<Ending, PodError> {
-    let network_notice = network::check(&arguments.networks)?;
     let _lock = PodLock::inherit()?;
     let directory = PodDirectory::current();
     let manifest = directory.manifest()?;
     spec::check(&arguments, &manifest).map_err(PodError::Spec)?;
+    let mut networks = Networks::prepare(&arguments, &manifest, &directory)?;
+    let ending = run_pod(arguments, manifest, directory, &mut networks);
+    networks.tear_down();
+    ending
+}
+
+fn run_pod(
+    arguments: RunArguments,
+    manifest: PodManifest,
+    directory: PodDirectory,
+    networks: &mut Networks,
+) -> Result<Ending, PodError> {
     // Before the first thread: mounts and the signal mask are inherited from here.
     separate_mounts().map_err(PodError::Mounts)?;
     let images = manifest.apps.iter().map(|app| directory.image_manifest(app.name.as_str()));
@@ -51,28 +66,45 @@ pub fn run(arguments: RunArguments) -> Result<Ending, PodError> {
     let has_terminal = arguments.interactive && terminal::is_terminal();
     let signals = Signals::block(has_terminal).map_err(PodError::Resource)?;
     let diagnostics = Diagnostics::start().map_err(PodError::Resource)?;
-    if let Some(notice) = network_notice {
-        diagnostics.say(notice);
-    }
     let hints: Vec<_> = manifest.apps.iter().zip(&images).map(|(app, image)| Hints::of(app, image)).collect();
     let warnings = hints.iter().filter_map(|hints| hints.warning.as_ref()).chain(&volumes.warnings);
     warnings.for_each(|warning| diagnostics.say(warning));
-    let pod = Pod { arguments, manifest, directory, hints, volumes, stdio: HostStdio::own() };
-    let ending = run_machine(pod, &signals, &diagnostics);
+    let pod = Pod {
+        arguments,
+        manifest,
+        directory,
+        hints,
+        volumes,
+        network: GuestNetwork::default(),
+        stdio: HostStdio::own(),
+    };
+    let ending = run_machine(pod, networks, &signals, &diagnostics);
     terminal::restore();
     diagnostics.finish(LAST_LINES);
     ending
 }
 
-fn run_machine(pod: Pod, signals: &Signals, diagnostics: &Diagnostics) -> Result<Ending, PodError> {
+fn run_machine(
+    mut pod: Pod,
+    networks: &mut Networks,
+    signals: &Signals,
+    diagnostics: &Diagnostics,
+) -> Result<Ending, PodError> {
     let mut event_loop: EventLoop = EventManager::new().map_err(PodError::EventLoop)?;
     let config = machine_config(&pod);
     let cpus = config.cpus;
     let machine = build(config, event_loop.remote_endpoint())?;
     // The slow part of the machine is on its own thread until here.
     pod.directory.write_pid(process::id())?;
+    let (network_ports, network) = networks.set_up(queue_pairs(cpus))?;
+    pod.network = network;
+    let network_devices: Vec<Net> = network_ports.into_iter().map(|port| Net::new(port.device)).collect();
+    if pod.arguments.debug {
+        network_devices.iter().for_each(|device| diagnostics.say(&device.data_path()));
+    }
     let ports = Ports::default();
-    let devices = devices::devices(&pod.directory, pod.volumes.share.as_deref(), &ports, cpus)?;
+    let devices =
+        devices::devices(&pod.directory, pod.volumes.share.as_deref(), &ports, network_devices, cpus)?;
     let mut machine = machine.join().map_err(|_| PodError::Panicked)?.map_err(PodError::Start)?;
     for device in devices {
         machine.add_device(device).map_err(PodError::Start)?;

@@ -7,9 +7,10 @@ use appc::PodManifest;
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use super::{
-    arguments::RunArguments,
+    arguments::{FileSource, RunArguments},
     clock::now_ns,
     directory::{DirectoryError, PodDirectory},
+    network::GuestNetwork,
     terminal,
 };
 
@@ -71,6 +72,7 @@ pub fn pod_spec(
     manifest: &PodManifest,
     apps: &[AppSpec],
     directory: &PodDirectory,
+    network: &GuestNetwork,
 ) -> Result<PodSpec, SpecError> {
     Ok(PodSpec {
         uuid: arguments.uuid.clone(),
@@ -79,8 +81,8 @@ pub fn pod_spec(
         apps: apps.to_vec(),
         clock_ns: now_ns(),
         entropy: entropy().map_err(SpecError::Entropy)?,
-        interfaces: Vec::new(),
-        dns: dns(arguments, directory).map_err(SpecError::NameFile)?,
+        interfaces: network.interfaces.clone(),
+        dns: dns(arguments, directory, network).map_err(SpecError::NameFile)?,
         disabled: Disabled {
             capabilities: arguments.disable_capabilities,
             paths: arguments.disable_paths,
@@ -90,10 +92,17 @@ pub fn pod_spec(
     })
 }
 
-fn dns(arguments: &RunArguments, directory: &PodDirectory) -> Result<Dns, DirectoryError> {
+fn dns(
+    arguments: &RunArguments,
+    directory: &PodDirectory,
+    network: &GuestNetwork,
+) -> Result<Dns, DirectoryError> {
     let mode = arguments.dns;
     Ok(Dns {
-        resolv_conf: directory.name_file(mode.resolv, Path::new("/etc/resolv.conf"), "rkt-resolv.conf")?,
+        resolv_conf: match mode.resolv {
+            FileSource::Default => network.resolv_conf.clone(),
+            source => directory.name_file(source, Path::new("/etc/resolv.conf"), "rkt-resolv.conf")?,
+        },
         hosts: directory.name_file(mode.hosts, Path::new("/etc/hosts"), "rkt-hosts")?,
     })
 }

@@ -24,6 +24,7 @@ use super::{
     directory::PodDirectory,
     error::PodError,
     hints::Hints,
+    network::GuestNetwork,
     session::{Phase, Session},
     signals::{Ending, Signals},
     spec,
@@ -78,6 +79,8 @@ pub struct Pod {
     pub hints: Vec<Hints>,
     /// What its apps share with others.
     pub volumes: Volumes,
+    /// How it is connected.
+    pub network: GuestNetwork,
     /// Where its output goes, and its input comes from.
     pub stdio: HostStdio,
 }

@@ -61,6 +61,7 @@ fn app_cells(app: &ListedApp, full: bool) -> Vec<String> {
 
 /// Networks as tables show them.
 pub fn networks(networks: &[NetInfo]) -> String {
-    let one = |net: &NetInfo| format!("{}:ip4={}", net.net_name, net.ip);
+    let family = |net: &NetInfo| if net.ip.contains(':') { "ip6" } else { "ip4" };
+    let one = |net: &NetInfo| format!("{}:{}={}", net.net_name, family(net), net.ip);
     networks.iter().map(one).collect::<Vec<_>>().join(", ")
 }

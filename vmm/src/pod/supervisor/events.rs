@@ -182,7 +182,7 @@ impl<G: Guest> Supervisor<'_, G> {
     fn send_pod(&mut self) -> Result<(), PodError> {
         self.note("Guest is up");
         let pod = &self.pod;
-        let spec = spec::pod_spec(&pod.arguments, &pod.manifest, &self.apps, &pod.directory)
+        let spec = spec::pod_spec(&pod.arguments, &pod.manifest, &self.apps, &pod.directory, &pod.network)
             .map_err(PodError::Spec)?;
         self.send(&HostMessage::Start(Box::new(spec)))
     }

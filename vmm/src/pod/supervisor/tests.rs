@@ -140,6 +140,7 @@ fn play<T: Send>(apps: &[&str], script: impl FnOnce(Script) -> T + Send) -> (Res
         exit: Mutex::default(),
     }));
     let pod = Pod {
+        network: GuestNetwork::default(),
         arguments: RunArguments { networks: "none".into(), uuid: UUID.into(), ..RunArguments::default() },
         manifest: manifest(apps),
         directory: PodDirectory::at(root.path()),
