@@ -7,6 +7,7 @@
 pub mod aci;
 pub mod host;
 pub mod inside;
+pub mod network;
 pub mod process;
 pub mod rkt;
 pub mod terminal;

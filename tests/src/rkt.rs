@@ -18,6 +18,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 pub struct Rkt {
     binary: PathBuf,
     dir: TempDir,
+    local_config: Option<PathBuf>,
     limit: Duration,
 }
 
@@ -29,13 +30,20 @@ impl Rkt {
     pub fn new() -> Self {
         let dir =
             tempfile::Builder::new().prefix("rkt-").tempdir_in(host::data_dir()).expect("a data directory");
-        Self { binary: host::path("RKT_BINARY"), dir, limit: LIMIT }
+        Self { binary: host::path("RKT_BINARY"), dir, local_config: None, limit: LIMIT }
     }
 
     /// The same with another time limit on each command.
     #[must_use]
     pub fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
+        self
+    }
+
+    /// The same with the `--local-config` of every command.
+    #[must_use]
+    pub fn local_config(mut self, directory: &Path) -> Self {
+        self.local_config = Some(directory.to_owned());
         self
     }
 
@@ -47,7 +55,9 @@ impl Rkt {
     /// A command of it, not started: for what [`Self::run`] and [`Self::start`] do not offer.
     pub fn command<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Command {
         let mut command = Command::new(&self.binary);
-        command.arg(format!("--dir={}", self.dir().display())).arg("--insecure-options=image").args(args);
+        command.arg(format!("--dir={}", self.dir().display())).arg("--insecure-options=image");
+        command.args(self.local_config.iter().map(|path| format!("--local-config={}", path.display())));
+        command.args(args);
         command
     }
 
