@@ -62,7 +62,7 @@ pods: all
 # "make bench ROUNDS=5 BENCH=boot" is a short look at one of them.
 bench: all
 	cargo build --locked --release -p tests --bin bench
-	$(cargo_static) --release -p tests --bin first-instruction
+	$(cargo_static) --release -p tests --bin first-instruction --bin net-peer
 	$(cargo_static) --release -p vmm --example boot
 	tests/bench/run $(ROUNDS) $(BENCH)
 

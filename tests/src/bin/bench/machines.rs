@@ -31,6 +31,37 @@ impl Machines {
         command
     }
 
+    /// The VMM alone, with a network device at a tap it creates; `net-peer` is in the guest.
+    pub fn ours_with_network(&self, tap: &str) -> Command {
+        let mut command = Command::new(self.build.join("boot"));
+        command.arg(self.build.join("vmlinux")).arg(self.build.join("network-initramfs"));
+        command.args(["--quiet", "--cpus", "1", "--memory", &MEMORY_MIB.to_string(), "--tap", tap]);
+        command
+    }
+
+    /// QEMU's smallest machine, with a network device at a tap that exists.
+    pub fn qemu_with_network(&self, tap: &str) -> Command {
+        let netdev = format!("tap,id=network,ifname={tap},script=no,downscript=no,vhost=on");
+        let mut command = Command::new("qemu-system-x86_64");
+        command
+            .args(["-M", "microvm,accel=kvm,acpi=off,pit=off,pic=off,rtc=off,isa-serial=off"])
+            .args(["-cpu", "host", "-smp", "1", "-m", &MEMORY_MIB.to_string()])
+            .args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"])
+            .args(["-global", "virtio-mmio.force-legacy=false"])
+            .args(["-netdev", &netdev, "-device", "virtio-net-device,netdev=network"])
+            .args(["-append", "quiet panic=-1 reboot=t tsc=reliable no_timer_check"])
+            .arg("-kernel")
+            .arg(self.build.join("vmlinux"))
+            .arg("-initrd")
+            .arg(self.build.join("network-initramfs"));
+        command
+    }
+
+    /// The far end of the network benchmark.
+    pub fn net_peer(&self) -> PathBuf {
+        self.build.join("net-peer")
+    }
+
     /// QEMU's smallest machine, as its documentation starts it for speed, with the same console.
     pub fn qemu(&self) -> Command {
         let mut command = Command::new("qemu-system-x86_64");

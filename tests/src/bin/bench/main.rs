@@ -5,6 +5,7 @@
 mod boot;
 mod machines;
 mod memory;
+mod network;
 mod pod;
 mod sample;
 
@@ -12,8 +13,12 @@ use anyhow::{Context, Result, bail};
 
 type Benchmark = fn(&machines::Machines, usize) -> Result<()>;
 
-const BENCHMARKS: &[(&str, Benchmark)] =
-    &[("boot", boot::run as Benchmark), ("memory", memory::run), ("pod", pod::run)];
+const BENCHMARKS: &[(&str, Benchmark)] = &[
+    ("boot", boot::run as Benchmark),
+    ("memory", memory::run),
+    ("pod", pod::run),
+    ("network", network::run),
+];
 
 fn main() -> Result<()> {
     let mut rounds = 15;
@@ -28,7 +33,7 @@ fn main() -> Result<()> {
         bail!("Rounds must be at least 1");
     }
     if let Some(name) = names.iter().find(|name| BENCHMARKS.iter().all(|(known, _)| known != name)) {
-        bail!("Unknown benchmark {name:?}: choose among boot, memory, pod");
+        bail!("Unknown benchmark {name:?}: choose among boot, memory, pod, network");
     }
     let machines = machines::Machines::from_environment()?;
     println!("host: {}", std::env::var("RKT_TEST_HOST").unwrap_or_else(|_| "not stated".into()));
