@@ -94,7 +94,7 @@ help:
 	@echo "make check      formatting, clippy, dependency policy"
 	@echo "make unit       unit tests"
 	@echo "make pods       whole-pod tests, in the KVM host (root); TESTS='words' picks some"
-	@echo "make bench      side by side with QEMU's microvm (root)"
+	@echo "make bench      side by side with QEMU's microvm, skopeo and umoci (root)"
 	@echo "make install    into DESTDIR PREFIX, by default /usr/local"
 	@echo "make kvm-shell  a shell where guests can run (root)"
 	@echo "make clean      remove what was built; kernels stay in RKT_KERNEL_CACHE"

@@ -1,20 +1,23 @@
-//! Ours beside QEMU's microvm, interleaved in one run: `make bench`, or `bench [ROUNDS] [NAME…]` in the KVM host.
+//! Ours beside others, interleaved in one run: `make bench`, or `bench [ROUNDS] [NAME…]`; all but `images` in the KVM host.
 //!
 //! Prints medians and ratios; never fails because of a time.
 
 mod boot;
+mod images;
 mod machines;
 mod memory;
 mod network;
 mod pod;
 mod sample;
+mod watched;
 
 use anyhow::{Context, Result, bail};
 
 type Benchmark = fn(&machines::Machines, usize) -> Result<()>;
 
 const BENCHMARKS: &[(&str, Benchmark)] = &[
-    ("boot", boot::run as Benchmark),
+    ("images", images::run as Benchmark),
+    ("boot", boot::run),
     ("memory", memory::run),
     ("pod", pod::run),
     ("network", network::run),
@@ -33,7 +36,7 @@ fn main() -> Result<()> {
         bail!("Rounds must be at least 1");
     }
     if let Some(name) = names.iter().find(|name| BENCHMARKS.iter().all(|(known, _)| known != name)) {
-        bail!("Unknown benchmark {name:?}: choose among boot, memory, pod, network");
+        bail!("Unknown benchmark {name:?}: choose among images, boot, memory, pod, network");
     }
     let machines = machines::Machines::from_environment()?;
     println!("host: {}", std::env::var("RKT_TEST_HOST").unwrap_or_else(|_| "not stated".into()));
