@@ -4,7 +4,7 @@ use std::{env, ffi::OsStr, path::Path};
 
 use vmm::pod::{
     self, Ending, FAILURE, PodError,
-    arguments::{GcArguments, RunArguments, StopArguments},
+    arguments::{EnterArguments, GcArguments, RunArguments, StopArguments},
 };
 
 fn main() {
@@ -16,7 +16,7 @@ fn main() {
     if entrypoint == "stage1" && !words.is_empty() {
         entrypoint = words.remove(0);
     }
-    let debug = words.iter().any(|word| word == "--debug");
+    let debug = words.iter().take_while(|word| *word != "--").any(|word| word == "--debug");
     let ending = call(&entrypoint, words).unwrap_or_else(|error| {
         pod::report(&error, debug);
         Ending::Status(FAILURE)
@@ -27,6 +27,7 @@ fn main() {
 fn call(entrypoint: &str, words: Vec<String>) -> Result<Ending, PodError> {
     match entrypoint {
         "run" => return pod::run(RunArguments::parse(words)?),
+        "enter" => return pod::enter(EnterArguments::parse(words)?),
         "gc" => pod::gc(&GcArguments::parse(words)?)?,
         "stop" => pod::stop(&StopArguments::parse(words)?)?,
         other => return Err(PodError::UnknownEntrypoint(other.to_owned())),

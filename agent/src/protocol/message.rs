@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::pod::{PodSpec, WindowSize};
+use super::{
+    command::CommandSpec,
+    pod::{PodSpec, WindowSize},
+};
 
 /// What the host tells the guest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,6 +36,33 @@ pub enum HostMessage {
     Stop {
         /// How long apps may take after SIGTERM, in milliseconds.
         grace_ms: u64,
+    },
+    /// Run a command in an app. The guest answers with connections to [`super::COMMAND_PORT`] and, at the end,
+    /// [`GuestMessage::CommandEnded`].
+    Enter {
+        /// The host's name for it, new in the life of the pod.
+        command: u32,
+        /// What to run.
+        spec: Box<CommandSpec>,
+    },
+    /// Deliver a signal to the process group of a command.
+    SignalCommand {
+        /// Which.
+        command: u32,
+        /// The signal's number.
+        signal: i32,
+    },
+    /// The terminal of a command changed its size.
+    ResizeCommand {
+        /// Which.
+        command: u32,
+        /// The new size.
+        size: WindowSize,
+    },
+    /// Whoever ran a command has gone: its streams end, and its process group gets SIGHUP.
+    HangUp {
+        /// Which.
+        command: u32,
     },
 }
 
@@ -67,6 +97,15 @@ pub enum GuestMessage {
         app: String,
         /// Exit status; 128+N for death by signal N, 203 when it could not be executed.
         status: i32,
+    },
+    /// A command ended and its output has been handed to its streams, or it could not be run.
+    CommandEnded {
+        /// Which.
+        command: u32,
+        /// Exit status; 128+N for death by signal N, 127 and 126 when it could not be executed.
+        status: i32,
+        /// Why it could not be run; one line for the user.
+        line: Option<String>,
     },
     /// All apps have ended and everything written is with the host.
     Finished {

@@ -11,6 +11,7 @@ mod collect;
 mod completion;
 mod config;
 mod dispatch;
+mod enter;
 mod export;
 mod fetch;
 mod flags;
@@ -51,6 +52,7 @@ pub const COMMANDS: &[Entry] = &[
     One(&cat_manifest::VERB),
     One(&completion::VERB),
     One(&config::VERB),
+    One(&enter::VERB),
     One(&export::VERB),
     One(&fetch::VERB),
     One(&gc::VERB),

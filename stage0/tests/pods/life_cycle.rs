@@ -61,6 +61,44 @@ fn stop_calls_stage1() {
 }
 
 #[test]
+fn enter_calls_stage1_from_the_tree_store() {
+    let bed = Bed::new();
+    let mut pod = running(&bed);
+    let uuid = std::fs::read_to_string(bed.path("uuid")).unwrap();
+    let done = bed.rkt(&["enter", &uuid, "ls", "--app=x", "-l"]);
+    assert_eq!((done.status, done.stderr.as_str()), (42, ""));
+    let pid = format!("--pid={}", pod.id());
+    let said: Vec<_> = done.stdout.lines().collect();
+    assert!(said[0].starts_with(bed.data().join("cas/tree").to_str().unwrap()), "{}", said[0]);
+    assert_eq!(said[1], bed.pod("run").to_str().unwrap());
+    assert_eq!(said[2..], [&pid, "--appname=a", "--", "ls", "--app=x", "-l"]);
+    let done = bed.rkt(&["enter", "--uuid-file=uuid", "--app=a"]);
+    assert_eq!(done.stderr, "enter: no command specified, assuming \"/bin/sh\"\n");
+    assert!(done.stdout.ends_with("--appname=a\n--\n/bin/sh\n"), "{}", done.stdout);
+    assert_refused(&bed.rkt(&["enter", "--app=b", &uuid, "ls"]), "has no app \"b\" (there are: a)");
+    let too_new = "not supported by this pod's stage1";
+    assert_refused(&bed.rkt(&["enter", "--user=1", &uuid, "ls"]), too_new);
+    pod.kill().unwrap();
+    pod.wait().unwrap();
+    assert_refused(&bed.rkt(&["enter", &uuid, "ls"]), &format!("pod \"{uuid}\" isn't currently running"));
+}
+
+#[test]
+fn enter_asks_which_of_several_apps() {
+    let bed = Bed::new();
+    let mut command =
+        bed.pod_command("run", &["--uuid-file-save=uuid", "a.aci", "--name=one", "a.aci", "--name=two"]);
+    let mut pod = command.env("FAKE_RUN", "exec sleep 100").spawn().unwrap();
+    eventually("the pod runs", || bed.pods("run").iter().any(|pod| pod.join("pid").exists()));
+    let done = bed.rkt(&["enter", "--uuid-file=uuid", "ls"]);
+    assert_refused(&done, "enter: pod contains multiple apps:\n\tone\n\ttwo\n");
+    assert_refused(&done, "specify app using \"rkt enter --app= ...\"");
+    assert_eq!(bed.rkt(&["enter", "--app=two", "--uuid-file=uuid", "ls"]).status, 42);
+    pod.kill().unwrap();
+    pod.wait().unwrap();
+}
+
+#[test]
 fn prepared_pods_run_once() {
     let bed = Bed::new();
     let uuid = bed.prepare(&["a.aci"]);

@@ -50,6 +50,23 @@ pub struct StopArguments {
     pub uuid: String,
 }
 
+/// What `enter` is told. The last three came with version 7 of the interface.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EnterArguments {
+    /// Tell more.
+    pub debug: bool,
+    /// The app.
+    pub app: String,
+    /// The command and its arguments.
+    pub command: Vec<String>,
+    /// `USER[:GROUP]`; root if none.
+    pub user: Option<String>,
+    /// Where the command starts; where the app does if none.
+    pub working_directory: Option<String>,
+    /// Variables over those of the app.
+    pub environment: Vec<(String, String)>,
+}
+
 /// `--dns-conf-mode`: where the two files of name resolution come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DnsMode {
@@ -93,6 +110,9 @@ pub enum ArgumentError {
     /// Not exactly one word besides the flags.
     #[error("Expected one pod UUID, got {0} words")]
     NotOneUuid(usize),
+    /// Nothing after `--`.
+    #[error("There is no command to run")]
+    NoCommand,
     /// The last word is no UUID.
     #[error("Invalid pod UUID {0:?}")]
     InvalidUuid(String),
@@ -189,6 +209,38 @@ impl StopArguments {
     }
 }
 
+impl EnterArguments {
+    /// Reads the words after the program's name.
+    pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Self, ArgumentError> {
+        let mut arguments = EnterArguments::default();
+        let mut words = words.into_iter();
+        while let Some(word) = words.next() {
+            if word == "--" {
+                arguments.command = words.by_ref().collect();
+                break;
+            }
+            let flag = Flag::of(&word).ok_or_else(|| ArgumentError::UnknownFlag(word.clone()))?;
+            match flag.name {
+                "--debug" => arguments.debug = flag.switch("--debug")?,
+                // The process is inside the guest, where its number says nothing.
+                "--pid" => drop(flag.value("--pid", &mut words)?),
+                "--appname" => arguments.app = flag.value("--appname", &mut words)?,
+                "--user" => arguments.user = Some(flag.value("--user", &mut words)?),
+                "--working-directory" => {
+                    arguments.working_directory = Some(flag.value("--working-directory", &mut words)?);
+                }
+                "--env" => arguments.environment.push(variable(flag.value("--env", &mut words)?)?),
+                _ => return Err(ArgumentError::UnknownFlag(word)),
+            }
+        }
+        match (arguments.app.is_empty(), arguments.command.is_empty()) {
+            (true, _) => Err(ArgumentError::MissingValue("--appname")),
+            (_, true) => Err(ArgumentError::NoCommand),
+            _ => Ok(arguments),
+        }
+    }
+}
+
 impl DnsMode {
     fn parse(text: &str) -> Result<Self, ArgumentError> {
         let invalid = || ArgumentError::InvalidValue { flag: "--dns-conf-mode", value: text.to_owned() };
@@ -248,6 +300,13 @@ impl<'a> Flag<'a> {
             Some(value) => Ok(value.to_owned()),
             None => words.next().ok_or(ArgumentError::MissingValue(flag)),
         }
+    }
+}
+
+fn variable(text: String) -> Result<(String, String), ArgumentError> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err(ArgumentError::InvalidValue { flag: "--env", value: text }),
     }
 }
 

@@ -90,6 +90,11 @@ impl Control {
         }
     }
 
+    /// Whether so little waits for the guest that there is room for what is not needed to run the pod.
+    pub fn has_room(&self) -> bool {
+        self.outgoing.len() < MAX_FRAME / 4
+    }
+
     /// Sends a message, now or when the guest has room.
     pub fn send(&mut self, message: &HostMessage) -> Result<(), ControlError> {
         write_frame(&mut self.outgoing, message).map_err(ControlError::Send)?;

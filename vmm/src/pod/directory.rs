@@ -12,7 +12,7 @@ use std::{
 
 use appc::{ImageManifest, ManifestError, PodManifest};
 
-use super::arguments::FileSource;
+use super::{arguments::FileSource, clients::wire::SOCKET};
 
 /// The largest pod manifest that is read, in bytes; the protocol could not carry more to the guest.
 const MAX_MANIFEST: u64 = agent::protocol::MAX_FRAME as u64 / 2;
@@ -114,6 +114,11 @@ impl PodDirectory {
     /// A file that came with the stage1 image, like the guest's kernel.
     pub fn stage1_file(&self, name: &str) -> PathBuf {
         self.root.join("stage1/rootfs/usr/lib/rkt/stage1").join(name)
+    }
+
+    /// The socket over which other entrypoints reach the running pod.
+    pub fn socket(&self) -> PathBuf {
+        self.root.join(SOCKET)
     }
 
     /// Reads the pod manifest.

@@ -3,8 +3,9 @@
 use std::io;
 
 use super::{
-    arguments::ArgumentError, control::ControlError, directory::DirectoryError, lock::LockError,
-    network::NetworkError, session::SessionError, spec::SpecError, stop::StopError, streams::StreamError,
+    arguments::ArgumentError, control::ControlError, directory::DirectoryError, enter::EnterError,
+    lock::LockError, network::NetworkError, session::SessionError, spec::SpecError, stop::StopError,
+    streams::StreamError,
     volumes::VolumeError,
 };
 use crate::{
@@ -16,7 +17,7 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum PodError {
     /// The program was called by a name it is not known by.
-    #[error("Unknown entrypoint {0:?} (there are: run, gc, stop)")]
+    #[error("Unknown entrypoint {0:?} (there are: run, enter, gc, stop)")]
     UnknownEntrypoint(String),
     /// The command line.
     #[error("Invalid command line of the entrypoint")]
@@ -57,6 +58,12 @@ pub enum PodError {
     /// A port of the guest's transport.
     #[error("Cannot listen for the guest")]
     Listen(#[source] ListenError),
+    /// The pod's socket.
+    #[error("Cannot listen on the pod's socket")]
+    Socket(#[source] io::Error),
+    /// Entering.
+    #[error("Cannot enter the pod")]
+    Enter(#[from] EnterError),
     /// The pod's description.
     #[error("Cannot describe the pod to its guest")]
     Spec(#[source] SpecError),

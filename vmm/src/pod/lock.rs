@@ -1,11 +1,18 @@
 //! The pod's lock: whoever holds it runs the pod (`rkt-reference` §4.2).
 
 use std::{
-    env, io,
+    env,
+    fs::File,
+    io,
     os::fd::{FromRawFd, OwnedFd, RawFd},
 };
 
-use rustix::io::FdFlags;
+use rustix::{
+    fs::{FlockOperation, flock},
+    io::{Errno, FdFlags},
+};
+
+use super::directory::PodDirectory;
 
 /// The variable in which stage0 passes the lock's descriptor.
 const VARIABLE: &str = "RKT_LOCK_FD";
@@ -48,5 +55,15 @@ impl PodLock {
             return Err(LockError::Closed { number, source: error.into() });
         }
         Ok(PodLock { _descriptor: descriptor })
+    }
+}
+
+/// Whether somebody runs the pod (`rkt-reference` §4.2).
+pub fn is_locked(directory: &PodDirectory) -> io::Result<bool> {
+    let probe = File::open(directory.root())?;
+    match flock(&probe, FlockOperation::NonBlockingLockShared) {
+        Ok(()) => Ok(false),
+        Err(Errno::WOULDBLOCK) => Ok(true),
+        Err(error) => Err(error.into()),
     }
 }

@@ -4,7 +4,9 @@
 //! stage0 ──exec──▶ run ──▶ Supervisor ── event loop ──┬─ signals
 //!                                                     ├─ control connection ──▶ Session (what the guest may say)
 //!                                                     ├─ stream connections ──▶ a thread per direction: Streams
+//!                                                     ├─ the pod's socket ──▶ Clients (other entrypoints)
 //!                                                     └─ the machine's end
+//! stage0 ──exec──▶ enter ── the pod's socket ──▶ run
 //! stage0 ──child─▶ stop ── signal ──▶ run
 //! stage0 ──child─▶ gc
 //! ```
@@ -12,11 +14,13 @@
 //! Nothing here waits for the guest or for whoever reads the pod's output, but the threads of [`streams`].
 
 pub mod arguments;
+mod clients;
 mod clock;
 mod control;
 mod devices;
 mod diagnostics;
 mod directory;
+mod enter;
 mod error;
 mod escape;
 mod gc;
@@ -37,6 +41,7 @@ mod terminal;
 mod volumes;
 
 pub use diagnostics::report;
+pub use enter::enter;
 pub use error::PodError;
 pub use gc::gc;
 pub use run::run;

@@ -109,7 +109,7 @@ fn run_machine(
     for device in devices {
         machine.add_device(device).map_err(PodError::Start)?;
     }
-    let listeners = Listeners::open(&ports)?;
+    let listeners = Listeners::open(&ports, &pod.directory)?;
     machine.start().map_err(PodError::Start)?;
     let ending = Supervisor::new(pod, listeners, &machine, signals, diagnostics)
         .and_then(|supervisor| supervisor.run(&mut event_loop));

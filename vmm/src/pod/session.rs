@@ -61,6 +61,15 @@ pub enum Reaction {
         /// 0 to 255.
         status: i32,
     },
+    /// Note that a command, by number, has ended; the host knows whether there was one.
+    CommandEnded {
+        /// Its number.
+        command: u32,
+        /// 0 to 255.
+        status: i32,
+        /// Why it could not be run; safe to show.
+        line: Option<String>,
+    },
     /// End with this status, 0 to 255, once all output is out.
     Finish(i32),
 }
@@ -82,6 +91,9 @@ pub enum SessionError {
     /// The guest spoke of an app that is none of the pod's.
     #[error("Guest spoke of app {0:?}, which is not in the pod")]
     UnknownApp(String),
+    /// The guest spoke of a command that the host has not asked for, or that has ended.
+    #[error("Guest spoke of command {0}, which does not run")]
+    UnknownCommand(u32),
     /// No process ends with this status.
     #[error("Guest reported impossible exit status {0}")]
     Status(i32),
@@ -123,6 +135,10 @@ impl Session {
             (_, GuestMessage::AppStarted { app, .. }) => self.app_started(&app),
             (_, GuestMessage::AppExited { app, status }) => self.app_exited(app, status),
             (_, GuestMessage::Diagnostic { app, text }) => self.diagnostic(app.as_deref(), &text),
+            (_, GuestMessage::CommandEnded { command, status, line }) => {
+                let line = line.map(|line| sanitized(&line));
+                Ok(Reaction::CommandEnded { command, status: checked(status)?, line })
+            }
             (_, GuestMessage::Finished { status }) => self.finished(status),
         }
     }
@@ -187,6 +203,7 @@ fn unexpected(message: &GuestMessage, when: &'static str) -> SessionError {
         GuestMessage::Ready => "Ready",
         GuestMessage::Diagnostic { .. } => "Diagnostic",
         GuestMessage::AppExited { .. } => "AppExited",
+        GuestMessage::CommandEnded { .. } => "CommandEnded",
         GuestMessage::Finished { .. } => "Finished",
         GuestMessage::Failed { .. } => "Failed",
     };

@@ -15,7 +15,6 @@ use std::{
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    fs::{FlockOperation, flock},
     io::Errno,
     process::{Pid, PidfdFlags, pidfd_open},
 };
@@ -24,6 +23,7 @@ use super::{
     arguments::StopArguments,
     directory::{DirectoryError, PodDirectory},
     error::PodError,
+    lock::is_locked,
     signals::stop_signal,
     stopping::GRACE,
 };
@@ -73,7 +73,7 @@ pub fn stop(arguments: &StopArguments) -> Result<(), PodError> {
 }
 
 fn stop_pod(directory: &PodDirectory, signal: i32, limit: Duration) -> Result<(), StopError> {
-    if !is_locked(directory)? {
+    if !is_locked(directory).map_err(StopError::Lock)? {
         return Err(StopError::NotRunning);
     }
     let pid = wait_for_pid(directory)?;
@@ -101,22 +101,12 @@ fn stop_pod(directory: &PodDirectory, signal: i32, limit: Duration) -> Result<()
     }
 }
 
-/// Whether somebody runs the pod (`rkt-reference` §4.2).
-fn is_locked(directory: &PodDirectory) -> Result<bool, StopError> {
-    let probe = fs::File::open(directory.root()).map_err(StopError::Lock)?;
-    match flock(&probe, FlockOperation::NonBlockingLockShared) {
-        Ok(()) => Ok(false),
-        Err(Errno::WOULDBLOCK) => Ok(true),
-        Err(error) => Err(StopError::Lock(error.into())),
-    }
-}
-
 fn wait_for_pid(directory: &PodDirectory) -> Result<i32, StopError> {
     let limit = Instant::now() + PID_LIMIT;
     loop {
         match directory.pid()? {
             Some(pid) => return Ok(pid),
-            None if !is_locked(directory)? => return Err(StopError::NotRunning),
+            None if !is_locked(directory).map_err(StopError::Lock)? => return Err(StopError::NotRunning),
             None if Instant::now() >= limit => return Err(StopError::NoPid),
             None => std::thread::sleep(PID_INTERVAL),
         }

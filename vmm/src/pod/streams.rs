@@ -23,8 +23,8 @@ use std::{
 use agent::protocol::{AppSpec, FrameError, StreamHeader, StreamKind, read_frame};
 use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
-pub use pump::write_fully;
-use pump::{Progress, pump_in, pump_out, pump_typed};
+pub use pump::{Progress, pump_in, pump_out, pump_typed, write_fully};
+
 use registry::Registry;
 
 use super::{diagnostics::sanitized, terminal};

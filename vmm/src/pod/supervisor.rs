@@ -1,5 +1,6 @@
 //! Runs a pod whose machine has been started, until it ends.
 
+mod clients;
 mod events;
 mod readiness;
 #[cfg(test)]
@@ -10,14 +11,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use agent::protocol::{AppSpec, CONTROL_PORT, HostMessage, STREAM_PORT, Stdio};
+use agent::protocol::{AppSpec, COMMAND_PORT, CONTROL_PORT, HostMessage, STREAM_PORT, Stdio};
 use appc::PodManifest;
-use event_manager::SubscriberOps;
+use event_manager::{SubscriberId, SubscriberOps};
 use vmm_sys_util::epoll::EventSet;
 
 use self::readiness::{Readiness, ReadyQueue, Token};
 use super::{
     arguments::RunArguments,
+    clients::Clients,
     clock::ClockWatch,
     control::Control,
     diagnostics::Diagnostics,
@@ -85,18 +87,25 @@ pub struct Pod {
     pub stdio: HostStdio,
 }
 
-/// Where the guest's connections arrive.
+/// Where the connections of the guest and of clients arrive.
 #[derive(Debug)]
 pub struct Listeners {
     control: Listener,
     streams: Listener,
+    commands: Listener,
+    clients: Clients,
 }
 
 impl Listeners {
-    /// Listens for the guest. Must come before the machine is started.
-    pub fn open(ports: &Ports) -> Result<Self, PodError> {
+    /// Listens for the guest and for clients. Must come before the machine is started.
+    pub fn open(ports: &Ports, directory: &PodDirectory) -> Result<Self, PodError> {
         let listen = |port| ports.listen(port).map_err(PodError::Listen);
-        Ok(Listeners { control: listen(CONTROL_PORT)?, streams: listen(STREAM_PORT)? })
+        Ok(Listeners {
+            control: listen(CONTROL_PORT)?,
+            streams: listen(STREAM_PORT)?,
+            commands: listen(COMMAND_PORT)?,
+            clients: Clients::listen(&directory.socket()).map_err(PodError::Socket)?,
+        })
     }
 }
 
@@ -164,6 +173,8 @@ impl<'a, G: Guest> Supervisor<'a, G> {
         self.watch(event_loop, self.signals.as_raw_fd(), EventSet::IN, Token::Signals);
         self.watch(event_loop, self.listeners.control.as_raw_fd(), EventSet::IN, Token::ControlListener);
         self.watch(event_loop, self.listeners.streams.as_raw_fd(), EventSet::IN, Token::StreamListener);
+        self.watch(event_loop, self.listeners.commands.as_raw_fd(), EventSet::IN, Token::CommandListener);
+        self.watch(event_loop, self.listeners.clients.as_raw_fd(), EventSet::IN, Token::ClientListener);
         self.watch(event_loop, self.streams.event().as_raw_fd(), EventSet::IN, Token::Streams);
         self.watch(event_loop, self.clock.as_raw_fd(), EventSet::IN, Token::Clock);
         // It stays readable: once is enough.
@@ -183,8 +194,14 @@ impl<'a, G: Guest> Supervisor<'a, G> {
         }
     }
 
-    fn watch(&self, event_loop: &mut EventLoop, descriptor: RawFd, events: EventSet, token: Token) {
-        event_loop.add_subscriber(Box::new(Readiness::new(descriptor, events, token, &self.ready)));
+    fn watch(
+        &self,
+        event_loop: &mut EventLoop,
+        descriptor: RawFd,
+        events: EventSet,
+        token: Token,
+    ) -> SubscriberId {
+        event_loop.add_subscriber(Box::new(Readiness::new(descriptor, events, token, &self.ready)))
     }
 
     /// How long the loop may wait, in milliseconds; -1 is forever.

@@ -96,3 +96,18 @@ proptest! {
         let _ = StopArguments::parse(words);
     }
 }
+
+#[test]
+fn enter_takes_a_command_as_it_is() {
+    let text = "--pid=7 --appname=web --user=1:2 --env A=b=c --working-directory=/x -- ls --pid -- -l";
+    let arguments = EnterArguments::parse(text.split(' ').map(str::to_owned)).unwrap();
+    assert_eq!(arguments.app, "web");
+    assert_eq!(arguments.command, ["ls", "--pid", "--", "-l"]);
+    assert_eq!(arguments.user.as_deref(), Some("1:2"));
+    assert_eq!(arguments.environment, [("A".to_owned(), "b=c".to_owned())]);
+    let parse = |text: &str| EnterArguments::parse(text.split(' ').map(str::to_owned)).unwrap_err();
+    assert_eq!(parse("--appname=web --"), ArgumentError::NoCommand);
+    assert_eq!(parse("-- ls"), ArgumentError::MissingValue("--appname"));
+    assert_eq!(parse("--appname=web ls"), ArgumentError::UnknownFlag("ls".into()));
+    assert!(matches!(parse("--env==x"), ArgumentError::InvalidValue { .. }));
+}

@@ -123,7 +123,8 @@ fn any_message() -> impl Strategy<Value = GuestMessage> {
         2 => Just(GuestMessage::Ready),
         3 => app.clone().prop_map(|app| GuestMessage::AppStarted { app, pid: 1 }),
         3 => (app.clone(), status.clone()).prop_map(|(app, status)| GuestMessage::AppExited { app, status }),
-        2 => status.prop_map(|status| GuestMessage::Finished { status }),
+        2 => status.clone().prop_map(|status| GuestMessage::Finished { status }),
+        1 => status.prop_map(|status| GuestMessage::CommandEnded { command: 1, status, line: None }),
         1 => (prop::option::of(app), any::<String>())
             .prop_map(|(app, text)| GuestMessage::Diagnostic { app, text }),
         1 => any::<String>().prop_map(|text| GuestMessage::Failed { text }),
@@ -152,6 +153,7 @@ proptest! {
                     prop_assert_eq!(session.phase(), Phase::Finished);
                 }
                 Ok(Reaction::Show(line)) => prop_assert!(!line.chars().any(char::is_control)),
+                Ok(Reaction::CommandEnded { status, .. }) => prop_assert!((0..=255).contains(&status)),
                 Ok(Reaction::None | Reaction::SendPod | Reaction::Ready) => {}
             }
         }

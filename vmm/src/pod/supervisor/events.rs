@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// What an event leads to: most often nothing, sometimes the pod's end.
-type Outcome = Result<Option<Ending>, PodError>;
+pub(super) type Outcome = Result<Option<Ending>, PodError>;
 
 impl<G: Guest> Supervisor<'_, G> {
     pub(super) fn handle(&mut self, token: Token, event_loop: &mut EventLoop) -> Outcome {
@@ -36,8 +36,12 @@ impl<G: Guest> Supervisor<'_, G> {
             Token::Clock => self.on_clock(),
             Token::ControlListener => self.on_control_connection(event_loop),
             Token::StreamListener => self.on_stream_connections(),
-            Token::Control => self.on_control(),
+            Token::Control => self.on_control(event_loop),
             Token::Streams => self.on_reports(),
+            Token::ClientListener => self.on_client_connections(event_loop),
+            Token::Client(number) => self.on_client(number, event_loop),
+            Token::CommandListener => self.on_command_streams(event_loop),
+            Token::Arrival(number) => self.on_arrival(number, event_loop),
             Token::Machine => {
                 self.gone_within(LAST_BYTES);
                 Ok(None)
@@ -127,13 +131,13 @@ impl<G: Guest> Supervisor<'_, G> {
         Ok(None)
     }
 
-    fn on_control(&mut self) -> Outcome {
+    fn on_control(&mut self, event_loop: &mut EventLoop) -> Outcome {
         let Some(control) = &mut self.control else { return Ok(None) };
         control.flush().map_err(PodError::Control)?;
         let heard = control.receive();
         for message in heard.messages {
             let reaction = self.session.receive(message).map_err(PodError::Session)?;
-            self.react(reaction)?;
+            self.react(reaction, event_loop)?;
         }
         if let Some(error) = heard.error {
             return Err(PodError::Control(error));
@@ -148,7 +152,7 @@ impl<G: Guest> Supervisor<'_, G> {
         Ok(None)
     }
 
-    fn react(&mut self, reaction: Reaction) -> Result<(), PodError> {
+    fn react(&mut self, reaction: Reaction, event_loop: &mut EventLoop) -> Result<(), PodError> {
         match reaction {
             Reaction::None => Ok(()),
             Reaction::SendPod => self.send_pod(),
@@ -156,7 +160,7 @@ impl<G: Guest> Supervisor<'_, G> {
                 self.note("Pod is ready");
                 self.tell_service_manager("READY=1");
                 self.told(self.pod.directory.mark_ready());
-                Ok(())
+                self.enter_waiting()
             }
             Reaction::Show(line) => {
                 self.diagnostics.show(line);
@@ -168,6 +172,11 @@ impl<G: Guest> Supervisor<'_, G> {
                 }
                 self.told(self.pod.directory.write_status(&app, status));
                 Ok(())
+            }
+            Reaction::CommandEnded { command, status, line } => {
+                // Its streams were opened before, and come to the client before its end does.
+                self.on_command_streams(event_loop)?;
+                self.command_ended(command, status, line)
             }
             Reaction::Finish(status) => {
                 self.note("Pod has finished");

@@ -26,6 +26,14 @@ pub enum Token {
     Streams,
     /// The machine has ended.
     Machine,
+    /// Somebody connected to the pod's socket.
+    ClientListener,
+    /// A client, by number, said something.
+    Client(u32),
+    /// The guest opened a stream of a command.
+    CommandListener,
+    /// Such a stream, by number, may tell whose it is.
+    Arrival(u32),
 }
 
 /// What is ready, in order.
@@ -54,7 +62,7 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// Watches a descriptor, which has to stay open for as long as the loop runs.
+    /// Watches a descriptor, which has to stay open for as long as this is on the loop.
     pub fn new(descriptor: RawFd, events: EventSet, token: Token, queue: &ReadyQueue) -> Self {
         Readiness { descriptor, events, token, queue: queue.clone() }
     }

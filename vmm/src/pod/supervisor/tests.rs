@@ -10,14 +10,22 @@ use std::{
     thread,
 };
 
-use agent::protocol::{GuestMessage, StreamHeader, StreamKind, VERSION, read_frame, write_frame};
+use agent::protocol::{
+    COMMAND_PORT, CommandHeader, CommandSpec, GuestMessage, StreamHeader, StreamKind, VERSION, WindowSize,
+    read_frame, write_frame,
+};
 use event_manager::EventManager;
 use libc::{SIGINT, SIGTERM};
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
 use super::*;
 use crate::{
-    pod::{session::SessionError, signals::stop_signal, streams::StreamError},
+    pod::{
+        clients::wire::{Reply, Request, SOCKET},
+        session::SessionError,
+        signals::stop_signal,
+        streams::StreamError,
+    },
     virtio::vsock::Connection,
 };
 
@@ -159,7 +167,7 @@ fn play<T: Send>(apps: &[&str], script: impl FnOnce(Script) -> T + Send) -> (Res
     let signals = Signals::block(false).unwrap();
     let diagnostics = Diagnostics::start().unwrap();
     let mut event_loop = EventManager::new().unwrap();
-    let listeners = Listeners::open(&ports).unwrap();
+    let listeners = Listeners::open(&ports, &pod.directory).unwrap();
     thread::scope(|scope| {
         let script = scope.spawn(move || script(script_parts));
         let supervisor = Supervisor::new(pod, listeners, machine, &signals, &diagnostics).unwrap();
@@ -305,4 +313,137 @@ fn a_guest_that_misbehaves_fails_the_pod() {
         control
     });
     assert!(matches!(result, Err(PodError::Control(_))));
+}
+
+/// A client of the pod that `script` belongs to.
+fn call(script: &Script) -> UnixStream {
+    UnixStream::connect(script.root.join(SOCKET)).unwrap()
+}
+
+fn command(app: &str) -> Request {
+    Request::Enter(Box::new(CommandSpec {
+        app: app.into(),
+        exec: vec!["/x".into()],
+        user: None,
+        environment: vec![],
+        working_directory: None,
+        stdio: Stdio::Pipes,
+    }))
+}
+
+fn answer(client: &mut UnixStream) -> Option<Reply> {
+    read_frame(client).unwrap_or(None)
+}
+
+/// The number of the command that the host wants run next.
+fn next_command(control: &mut UnixStream) -> u32 {
+    let HostMessage::Enter { command, spec } = hear(control) else { panic!("no command") };
+    assert_eq!(spec.exec, ["/x"]);
+    command
+}
+
+fn end(control: &mut UnixStream) {
+    exit(control, "web", 0);
+    send(control, GuestMessage::Finished { status: 0 });
+}
+
+#[test]
+fn commands_wait_for_the_pod_and_get_their_streams_and_status() {
+    let (result, ()) = play(&["web"], |script| {
+        let mut client = call(&script);
+        write_frame(&mut client, &command("web")).unwrap();
+        let mut control = script.say_hello();
+        send(&mut control, GuestMessage::Ready);
+        let command = next_command(&mut control);
+        let mut stream = script.connect(COMMAND_PORT);
+        write_frame(&mut stream, &CommandHeader { command, stream: StreamKind::Stdout }).unwrap();
+        stream.write_all(b"output").unwrap();
+        send(&mut control, GuestMessage::CommandEnded { command, status: 3, line: Some("a\nb".into()) });
+        assert_eq!(answer(&mut client), Some(Reply::Stream { stream: StreamKind::Stdout }));
+        assert_eq!(answer(&mut client), Some(Reply::Ended { status: 3, line: Some("a\\u{a}b".into()) }));
+        // A command that has ended is nothing one could talk to.
+        write_frame(&mut client, &Request::Signal { signal: 2 }).unwrap();
+        drop(client);
+        end(&mut control);
+    });
+    assert_eq!(result.unwrap(), Ending::Status(0));
+}
+
+#[test]
+fn what_a_client_says_reaches_its_command_and_its_end_does() {
+    let (result, ()) = play(&["web"], |script| {
+        let mut control = script.say_hello();
+        send(&mut control, GuestMessage::Ready);
+        let mut clients = [call(&script), call(&script)];
+        let commands = clients.each_mut().map(|client| {
+            write_frame(client, &command("web")).unwrap();
+            next_command(&mut control)
+        });
+        let [mut first, second] = clients;
+        write_frame(&mut first, &Request::Signal { signal: 2 }).unwrap();
+        assert_eq!(hear(&mut control), HostMessage::SignalCommand { command: commands[0], signal: 2 });
+        let size = WindowSize { rows: 5, columns: 6 };
+        write_frame(&mut first, &Request::Resize(size)).unwrap();
+        assert_eq!(hear(&mut control), HostMessage::ResizeCommand { command: commands[0], size });
+        drop(second);
+        assert_eq!(hear(&mut control), HostMessage::HangUp { command: commands[1] });
+        // Streams that nobody waits for are closed, and so are those of no command.
+        for command in [commands[1], 99] {
+            let mut stream = script.connect(COMMAND_PORT);
+            write_frame(&mut stream, &CommandHeader { command, stream: StreamKind::Stdout }).unwrap();
+            assert_eq!(stream.read(&mut [0]).unwrap_or(0), 0);
+        }
+        for command in commands {
+            send(&mut control, GuestMessage::CommandEnded { command, status: 129, line: None });
+        }
+        assert_eq!(answer(&mut first), Some(Reply::Ended { status: 129, line: None }));
+        end(&mut control);
+    });
+    assert_eq!(result.unwrap(), Ending::Status(0));
+}
+
+#[test]
+fn clients_that_break_the_rules_are_turned_away() {
+    let (result, ()) = play(&["web"], |script| {
+        let mut control = script.say_hello();
+        send(&mut control, GuestMessage::Ready);
+        let mut stranger = call(&script);
+        write_frame(&mut stranger, &command("other")).unwrap();
+        let refusal = Reply::Refused { line: "Pod has no app \"other\"".into() };
+        assert_eq!(answer(&mut stranger), Some(refusal));
+        let mut nonsense = call(&script);
+        nonsense.write_all(&[255; 64]).unwrap();
+        assert_eq!(answer(&mut nonsense), None);
+        let mut twice = call(&script);
+        write_frame(&mut twice, &command("web")).unwrap();
+        let number = next_command(&mut control);
+        write_frame(&mut twice, &command("web")).unwrap();
+        assert_eq!(answer(&mut twice), None);
+        assert_eq!(hear(&mut control), HostMessage::HangUp { command: number });
+        send(&mut control, GuestMessage::CommandEnded { command: number, status: 129, line: None });
+        end(&mut control);
+    });
+    assert_eq!(result.unwrap(), Ending::Status(0));
+}
+
+#[test]
+fn a_guest_that_invents_commands_fails_the_pod() {
+    let (result, _control) = play(&["web"], |script| {
+        let mut control = script.say_hello();
+        send(&mut control, GuestMessage::Ready);
+        send(&mut control, GuestMessage::CommandEnded { command: 1, status: 0, line: None });
+        control
+    });
+    assert!(matches!(result, Err(PodError::Session(SessionError::UnknownCommand(1)))));
+}
+
+#[test]
+fn the_socket_is_roots_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let (_, mode) = play(&["web"], |script| {
+        let mode = fs::metadata(script.root.join(SOCKET)).unwrap().permissions().mode();
+        script.signal(SIGTERM);
+        mode & 0o777
+    });
+    assert_eq!(mode, 0o600);
 }

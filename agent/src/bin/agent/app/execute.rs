@@ -32,9 +32,14 @@ pub struct Failure {
 /// Why a process could not become a program.
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
-    /// The program itself: the whole line, since its form is fixed.
-    #[error("{0}")]
-    Execute(String),
+    /// The program itself.
+    #[error("{line}")]
+    Execute {
+        /// The whole line, since its form is fixed.
+        line: String,
+        /// Whether there is a program, only not one that can be executed.
+        found: bool,
+    },
     /// A string of the manifest cannot be given to a program.
     #[error("Argument or variable holds a zero byte")]
     ZeroByte(#[from] NulError),
@@ -79,7 +84,7 @@ impl LaunchError {
     /// The exit status that tells what failed (systemd.exec(5), "Process Exit Codes").
     fn status(&self) -> i32 {
         match self {
-            Self::Execute(_) | Self::ZeroByte(_) => 203,
+            Self::Execute { .. } | Self::ZeroByte(_) => 203,
             Self::WorkingDirectory { .. } => 200,
             Self::User(UserError::Group(_)) => 216,
             Self::User(_) => 217,
@@ -90,15 +95,27 @@ impl LaunchError {
         }
     }
 
-    /// What is left of the process.
+    /// The exit status of a command that a user gave: what shells say (POSIX, "Exit Status for Commands").
+    fn command_status(&self) -> i32 {
+        match self {
+            Self::Execute { found: false, .. } => 127,
+            _ => 126,
+        }
+    }
+
+    /// What is left of a process of the app's own.
     pub fn failure(&self) -> Failure {
+        Failure { status: self.status(), line: self.line() }
+    }
+
+    /// What is left of a command.
+    pub fn command_failure(&self) -> Failure {
+        Failure { status: self.command_status(), line: self.line() }
+    }
+
+    fn line(&self) -> String {
         let line = failure::line(self);
-        let line = if self.source().is_none() && line.starts_with("Error: ") {
-            line
-        } else {
-            format!("Error: {line}")
-        };
-        Failure { status: self.status(), line }
+        if self.source().is_none() && line.starts_with("Error: ") { line } else { format!("Error: {line}") }
     }
 }
 
@@ -122,7 +139,7 @@ pub fn execute(
     if let Some(filter) = &plan.privileges.seccomp {
         // A strict filter may not let the process find out later.
         if let Some(line) = filter.is_strict().then(|| program::foresee(command, path)).flatten() {
-            return Err(LaunchError::Execute(line));
+            return Err(LaunchError::Execute { line, found: false });
         }
         let installed = filter.program().install();
         installed.map_err(|source| LaunchError::Set { what: "seccomp filter", source })?;
@@ -184,7 +201,8 @@ fn run(command: &str, path: &str, arguments: &[CString], environment: &[CString]
         Some((file, error)) => (Some(file.as_path()), error),
         None => (None::<&Path>, &io::Error::from_raw_os_error(libc::ENOENT)),
     };
-    LaunchError::Execute(program::explain(command, file, error))
+    let absent = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
+    LaunchError::Execute { line: program::explain(command, file, error), found: !absent }
 }
 
 fn attempt(file: &Path, arguments: &[CString], environment: &[CString]) -> io::Error {

@@ -12,6 +12,7 @@ use nix::unistd::{Gid, Uid, dup2_stderr, dup2_stdin, dup2_stdout, fchown, setsid
 use super::cgroup::Cgroup;
 use super::execute::{LaunchError, execute};
 use super::life::exit_status;
+use super::namespaces::Namespaces;
 use super::plan::{AppPlan, ProcessPlan};
 use super::process::spawn;
 use super::users::{Credentials, resolve_here};
@@ -42,6 +43,22 @@ pub fn post_stop(
     start_session(ends, false)?;
     enter(plan, cgroup)?;
     execute(&plan.process, exec, &Credentials::root(), &credentials(&plan.process)?)
+}
+
+/// Becomes a command in a running app.
+pub fn command(
+    process: &ProcessPlan,
+    cgroup: &Cgroup,
+    namespaces: &Namespaces,
+    ends: &AppEnds,
+    terminal: bool,
+) -> Result<Infallible, LaunchError> {
+    start_session(ends, terminal)?;
+    cgroup.enter().map_err(|source| LaunchError::Set { what: "cgroup", source })?;
+    namespaces.enter().map_err(LaunchError::set("namespaces"))?;
+    let user = credentials(process)?;
+    give(ends, &user);
+    execute(process, &process.exec, &user, &user)
 }
 
 /// Enters the app's cgroup and root file system.

@@ -22,13 +22,13 @@ use nix::unistd::Pid;
 use super::cgroup::Cgroup;
 use super::launch;
 use super::notify::Notify;
-use super::plan::AppPlan;
+use super::plan::{AppPlan, ProcessPlan};
 use super::process::{Report, spawn};
 use super::syslog::Syslog;
 use crate::host::Dial;
 use crate::layout::{CGROUP, LOGS, NOTIFY};
-use crate::root::Terminal;
-use crate::stream::{AppEnds, StreamError, Streams};
+use crate::root;
+use crate::stream::{AppEnds, Owner, StreamError, Streams, Terminal};
 
 /// Why an app cannot be started at all.
 #[derive(Debug, thiserror::Error)]
@@ -121,9 +121,9 @@ impl App {
         let app = plan.name.clone();
         let (cgroup, skipped) = Cgroup::create(Path::new(CGROUP), &app, &plan.limits)
             .map_err(|source| StartError::Cgroup { app: app.clone(), source })?;
-        let streams = Streams::open(&app, plan.stdio, host)
+        let streams = Streams::open(Owner::App(&app), plan.stdio, |size| Terminal::open(&app, size), host)
             .map_err(|source| StartError::Streams { app: app.clone(), source })?;
-        plan.root.terminal = streams.terminal().map(|terminal| Terminal {
+        plan.root.terminal = streams.terminal().map(|terminal| root::Terminal {
             devpts: terminal.devpts().display().to_string(),
             device: terminal.device().display().to_string(),
         });
@@ -298,6 +298,14 @@ impl App {
         {
             self.events.push(Event::Gone(status));
             self.state = State::Done;
+        }
+    }
+
+    /// Its main process, with how processes of the app run; none unless its program runs.
+    pub fn running(&self) -> Option<(Pid, &ProcessPlan, &Cgroup)> {
+        match self.state {
+            State::Running { main } => Some((main, &self.plan.process, &self.cgroup)),
+            _ => None,
         }
     }
 

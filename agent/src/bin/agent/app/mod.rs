@@ -1,11 +1,14 @@
-//! An app of the pod: how it runs, as data; its start in a child process; its life as the agent sees it.
+//! An app of the pod: how it runs, as data; its start in a child process; its life as the agent sees it. And commands
+//! that are run in it.
 
 mod capability;
 mod cgroup;
+mod command;
 mod environment;
 mod execute;
 mod launch;
 mod life;
+mod namespaces;
 mod notify;
 mod plan;
 mod process;
@@ -15,5 +18,6 @@ mod syslog;
 mod users;
 
 pub use cgroup::delegate;
+pub use command::{Command, CommandError};
 pub use life::{App, Event, StartError, exit_status};
 pub use plan::{AppPlan, PlanError};

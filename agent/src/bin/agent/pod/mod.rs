@@ -1,5 +1,6 @@
 //! A pod from its description to its end: one loop that waits for the host, the apps and their streams.
 
+mod commands;
 mod course;
 
 use std::os::fd::{AsRawFd, RawFd};
@@ -17,6 +18,7 @@ use crate::app::{App, AppPlan, Event, PlanError, StartError, exit_status};
 use crate::failure;
 use crate::host::{Control, ControlError, Dial};
 use crate::machine;
+use commands::Commands;
 use course::{Course, Order};
 
 /// How often the agent looks whether the last processes of an app have vanished, should it not be told.
@@ -50,6 +52,8 @@ struct Pod<'a> {
     unstarted: usize,
     announced: bool,
     course: Course,
+    commands: Commands,
+    host: &'a dyn Dial,
 }
 
 /// Runs a pod until all its apps have ended; returns its status when everything they wrote is with the host.
@@ -63,6 +67,8 @@ pub fn run(spec: &PodSpec, control: &mut Control, host: &dyn Dial) -> Result<i32
         unstarted: plans.len(),
         announced: false,
         course: Course::default(),
+        commands: Commands::default(),
+        host,
     };
     for plan in plans {
         let name = plan.name.clone();
@@ -74,12 +80,13 @@ pub fn run(spec: &PodSpec, control: &mut Control, host: &dyn Dial) -> Result<i32
             Err(error) => pod.not_started(name, &error)?,
         }
     }
-    while pod.apps.iter().any(|app| !app.is_done()) {
+    while !pod.is_done() {
         pod.report()?;
         let ready = pod.wait()?;
         pod.turn(&ready)?;
     }
     pod.report()?;
+    pod.commands.report_all(pod.control)?;
     let status = pod.course.status();
     end_of_processes();
     Ok(status)
@@ -103,6 +110,11 @@ fn child_signals() -> nix::Result<SignalFd> {
 }
 
 impl Pod<'_> {
+    /// Commands end with their apps; their output is waited for, but not for ever.
+    fn is_done(&mut self) -> bool {
+        self.apps.iter().all(App::is_done) && self.commands.is_done(Instant::now())
+    }
+
     fn not_started(&mut self, app: String, error: &StartError) -> Result<(), PodError> {
         let text = format!("Error: {}", failure::line(error));
         self.control.queue(&GuestMessage::Diagnostic { app: Some(app.clone()), text })?;
@@ -129,6 +141,7 @@ impl Pod<'_> {
                 Event::Told(text) => GuestMessage::Diagnostic { app: Some(name), text },
                 Event::Gone(status) => GuestMessage::AppExited { app: name, status },
                 Event::Ended(status) => {
+                    self.commands.app_ended(&name);
                     orders.extend(self.course.app_ended(status, Instant::now()));
                     continue;
                 }
@@ -138,6 +151,7 @@ impl Pod<'_> {
         }
         self.announce()?;
         orders.into_iter().for_each(|order| self.obey(Some(order)));
+        self.commands.report(self.control)?;
         Ok(self.control.flush()?)
     }
 
@@ -167,6 +181,7 @@ impl Pod<'_> {
             self.control.interest(),
         ];
         interest.extend(self.apps.iter().flat_map(App::interest));
+        interest.extend(self.commands.interest());
         // SAFETY: the pointer and length are those of a live vector.
         let result =
             unsafe { libc::poll(interest.as_mut_ptr(), interest.len() as libc::nfds_t, self.timeout_ms()) };
@@ -180,7 +195,8 @@ impl Pod<'_> {
     /// Until the next thing that is due, in milliseconds rounded up; -1 if there is none.
     fn timeout_ms(&self) -> libc::c_int {
         let sweeping = self.apps.iter().any(App::is_sweeping).then_some(SWEEP_INTERVAL);
-        let due = self.course.deadline().map(|at| at.saturating_duration_since(Instant::now()));
+        let due = [self.course.deadline(), self.commands.deadline()].into_iter().flatten().min();
+        let due = due.map(|at| at.saturating_duration_since(Instant::now()));
         match sweeping.into_iter().chain(due).min() {
             Some(duration) => (duration.as_millis() + 1).try_into().unwrap_or(libc::c_int::MAX),
             None => -1,
@@ -189,6 +205,7 @@ impl Pod<'_> {
 
     fn turn(&mut self, ready: &[RawFd]) -> Result<(), PodError> {
         self.apps.iter_mut().for_each(|app| app.advance(ready));
+        self.commands.advance(ready);
         if ready.contains(&self.signals.as_raw_fd()) {
             while let Ok(Some(_)) = self.signals.read_signal() {}
             self.reap();
@@ -212,6 +229,7 @@ impl Pod<'_> {
             match (status.pid(), exit_status(status)) {
                 (Some(process), Some(status)) => {
                     self.apps.iter_mut().for_each(|app| app.reaped(process, status));
+                    self.commands.reaped(process, status);
                 }
                 (Some(_), None) => {}
                 (None, _) => return,
@@ -243,6 +261,12 @@ impl Pod<'_> {
                 let order = self.course.stop(Duration::from_millis(grace_ms), Instant::now());
                 self.obey(order);
             }
+            HostMessage::Enter { command, spec } => {
+                self.commands.start(command, &spec, &self.apps, self.host, self.control)?;
+            }
+            HostMessage::SignalCommand { command, signal } => self.commands.signal(command, signal),
+            HostMessage::ResizeCommand { command, size } => self.commands.resize(command, size),
+            HostMessage::HangUp { command } => self.commands.hang_up(command),
             // There is one pod in the life of a machine.
             HostMessage::Start(_) => {}
         }

@@ -8,3 +8,4 @@ mod walk;
 
 pub use apply::{RootError, enter};
 pub use plan::{DEVPTS, NOTIFY_SOCKET, RootPlan, Terminal, Volume, steps};
+pub use walk::{Root, through};

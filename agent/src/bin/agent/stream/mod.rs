@@ -1,4 +1,4 @@
-//! The standard streams of an app: what it holds, and the connections that carry them to the host.
+//! The standard streams of an app or a command: what it holds, and the connections that carry them to the host.
 
 mod pump;
 mod terminal;
@@ -7,7 +7,9 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
 
-use agent::protocol::{STREAM_PORT, Stdio, StreamHeader, StreamKind, WindowSize, write_frame};
+use agent::protocol::{
+    COMMAND_PORT, CommandHeader, STREAM_PORT, Stdio, StreamHeader, StreamKind, WindowSize, write_frame,
+};
 use nix::fcntl::OFlag;
 use nix::libc::pollfd;
 use nix::unistd::pipe2;
@@ -25,6 +27,15 @@ pub enum StreamError {
     /// A pipe, a terminal or `/dev/null`.
     #[error("Cannot make the app's standard streams")]
     Make(#[from] io::Error),
+}
+
+/// Whose streams they are.
+#[derive(Debug, Clone, Copy)]
+pub enum Owner<'a> {
+    /// The app of this name.
+    App(&'a str),
+    /// The command the host named so.
+    Command(u32),
 }
 
 /// The descriptors an app starts with.
@@ -50,21 +61,26 @@ pub struct Streams {
 }
 
 impl Streams {
-    /// Makes the streams of the app `name` and starts connecting them.
-    pub fn open(name: &str, stdio: Stdio, host: &dyn Dial) -> Result<Self, StreamError> {
+    /// Makes the streams of `owner` and starts connecting them; `terminal` makes its terminal, if it has one.
+    pub fn open(
+        owner: Owner<'_>,
+        stdio: Stdio,
+        terminal: impl FnOnce(WindowSize) -> io::Result<Terminal>,
+        host: &dyn Dial,
+    ) -> Result<Self, StreamError> {
         match stdio {
-            Stdio::Terminal { size } => Self::with_terminal(name, size, host),
-            Stdio::Output => Self::with_pipes(name, false, host),
-            Stdio::Pipes => Self::with_pipes(name, true, host),
+            Stdio::Terminal { size } => Self::with_terminal(owner, terminal(size)?, host),
+            Stdio::Output => Self::with_pipes(owner, false, host),
+            Stdio::Pipes => Self::with_pipes(owner, true, host),
         }
     }
 
-    fn with_pipes(name: &str, interactive: bool, host: &dyn Dial) -> Result<Self, StreamError> {
+    fn with_pipes(owner: Owner<'_>, interactive: bool, host: &dyn Dial) -> Result<Self, StreamError> {
         let mut input = Vec::new();
         let stdin = if interactive {
             let (app, agent) = pipe2(OFlag::O_CLOEXEC).map_err(io::Error::from)?;
             set_nonblocking(&agent)?;
-            let (socket, greeting) = connect(name, StreamKind::Stdin, host)?;
+            let (socket, greeting) = connect(owner, StreamKind::Stdin, host)?;
             input.push(Pump::greeting(socket.try_clone()?, greeting));
             input.push(Pump::new(socket, Sink::File(agent), Vec::new()));
             app
@@ -75,7 +91,7 @@ impl Streams {
         let mut make = |kind| -> Result<OwnedFd, StreamError> {
             let (agent, app) = pipe2(OFlag::O_CLOEXEC).map_err(io::Error::from)?;
             set_nonblocking(&agent)?;
-            let (socket, greeting) = connect(name, kind, host)?;
+            let (socket, greeting) = connect(owner, kind, host)?;
             output.push(Pump::new(agent, Sink::Socket(socket), greeting));
             Ok(app)
         };
@@ -83,9 +99,8 @@ impl Streams {
         Ok(Self { ends: Some(AppEnds { stdin, stdout, stderr }), terminal: None, input, output })
     }
 
-    fn with_terminal(name: &str, size: WindowSize, host: &dyn Dial) -> Result<Self, StreamError> {
-        let terminal = Terminal::open(name, size)?;
-        let (socket, greeting) = connect(name, StreamKind::Tty, host)?;
+    fn with_terminal(owner: Owner<'_>, terminal: Terminal, host: &dyn Dial) -> Result<Self, StreamError> {
+        let (socket, greeting) = connect(owner, StreamKind::Tty, host)?;
         let (keyboard, screen) =
             (terminal.master().try_clone_to_owned()?, terminal.master().try_clone_to_owned()?);
         let input = vec![Pump::new(socket.try_clone()?, Sink::File(keyboard), Vec::new())];
@@ -110,6 +125,14 @@ impl Streams {
         self.ends = None;
         self.input.clear();
         self.output.iter_mut().for_each(Pump::read_only_the_rest);
+    }
+
+    /// Nobody listens any more: whoever still writes finds its pipe broken, its terminal hung up.
+    pub fn close(&mut self) {
+        self.ends = None;
+        self.terminal = None;
+        self.input.clear();
+        self.output.clear();
     }
 
     /// Whether all output has been delivered, or cannot be.
@@ -138,11 +161,17 @@ impl Streams {
 }
 
 /// A connection for a stream, and the frame that has to be sent over it first.
-fn connect(app: &str, stream: StreamKind, host: &dyn Dial) -> Result<(OwnedFd, Vec<u8>), StreamError> {
-    let failed = |error| StreamError::Connect(stream, error);
-    let socket = host.dial(STREAM_PORT).map_err(failed)?;
+fn connect(owner: Owner<'_>, stream: StreamKind, host: &dyn Dial) -> Result<(OwnedFd, Vec<u8>), StreamError> {
     let mut greeting = Vec::new();
-    write_frame(&mut greeting, &StreamHeader { app: app.to_owned(), stream })
-        .map_err(|error| failed(io::Error::other(error)))?;
-    Ok((socket, greeting))
+    let (port, written) = match owner {
+        Owner::App(app) => {
+            (STREAM_PORT, write_frame(&mut greeting, &StreamHeader { app: app.to_owned(), stream }))
+        }
+        Owner::Command(command) => {
+            (COMMAND_PORT, write_frame(&mut greeting, &CommandHeader { command, stream }))
+        }
+    };
+    let failed = |error| StreamError::Connect(stream, error);
+    written.map_err(|error| failed(io::Error::other(error)))?;
+    Ok((host.dial(port).map_err(failed)?, greeting))
 }

@@ -1,22 +1,26 @@
-//! The pseudo-terminal of an interactive app, in a devpts that becomes the app's own.
+//! The pseudo-terminals of interactive apps, each in a devpts that becomes the app's own, and of commands in apps.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use agent::protocol::WindowSize;
+use nix::errno::Errno;
 use nix::libc;
 use nix::mount::{MsFlags, mount};
+use nix::sys::stat::{fstat, makedev};
+use nix::unistd::Pid;
 
 use super::set_nonblocking;
 use crate::layout::TERMINALS;
-use crate::root::DEVPTS;
+use crate::root::{DEVPTS, Root, through};
 
 nix::ioctl_write_ptr_bad!(set_window_size, libc::TIOCSWINSZ, libc::winsize);
 nix::ioctl_write_ptr_bad!(set_lock, libc::TIOCSPTLCK, libc::c_int);
 nix::ioctl_read_bad!(get_number, libc::TIOCGPTN, libc::c_uint);
+nix::ioctl_write_int_bad!(open_peer, libc::TIOCGPTPEER);
 
 /// The agent's side of a terminal.
 #[derive(Debug)]
@@ -33,7 +37,23 @@ impl Terminal {
         fs::create_dir(&devpts)?;
         let flags = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
         mount(Some("devpts"), &devpts, Some("devpts"), flags, Some(DEVPTS))?;
-        let master = File::from(open_terminal(&devpts.join("ptmx"))?);
+        let master = open_terminal(&devpts.join("ptmx"))?;
+        Self::set_up(master, devpts, size)
+    }
+
+    /// Makes a terminal in the devpts of a running app, where its programs can find it by name. What the app has made
+    /// of its `/dev` is not trusted: whatever is found there need not be a terminal.
+    pub fn within(app: Pid, size: WindowSize) -> io::Result<Self> {
+        let root = Root::open(Path::new(&format!("/proc/{app}/root/.")))?;
+        let found = root.find("/dev/pts/ptmx")?;
+        if fstat(&found)?.st_rdev != makedev(5, 2) {
+            return Err(Errno::ENOTTY.into());
+        }
+        let master = open_terminal(&through(&found))?;
+        Self::set_up(master, "/dev/pts".into(), size)
+    }
+
+    fn set_up(master: OwnedFd, devpts: PathBuf, size: WindowSize) -> io::Result<Self> {
         let mut number = 0;
         // SAFETY: the descriptor is an open ptmx, the pointers those of live values of the ioctls' types.
         unsafe {
@@ -42,7 +62,7 @@ impl Terminal {
         }
         set_nonblocking(&master)?;
         let device = devpts.join(number.to_string());
-        let terminal = Self { master: master.into(), devpts, device };
+        let terminal = Self { master, devpts, device };
         terminal.resize(size)?;
         Ok(terminal)
     }
@@ -60,7 +80,7 @@ impl Terminal {
         self.master.as_fd()
     }
 
-    /// The mounted devpts.
+    /// The mounted devpts, a path of the agent's or of the app it was found in.
     pub fn devpts(&self) -> &Path {
         &self.devpts
     }
@@ -72,7 +92,11 @@ impl Terminal {
 
     /// Opens the app's side without making it the controlling terminal of the agent.
     pub fn open_device(&self) -> io::Result<OwnedFd> {
-        open_terminal(&self.device)
+        let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
+        // SAFETY: the descriptor is a terminal's master, the argument a number.
+        let device = unsafe { open_peer(self.master.as_raw_fd(), flags) }?;
+        // SAFETY: the descriptor was just made and belongs to nobody else.
+        Ok(unsafe { OwnedFd::from_raw_fd(device) })
     }
 }
 

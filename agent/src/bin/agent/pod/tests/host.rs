@@ -12,8 +12,8 @@ use std::thread;
 use std::time::Duration;
 
 use agent::protocol::{
-    AppSpec, CONTROL_PORT, Disabled, Dns, GuestMessage, HostMessage, PodSpec, STREAM_PORT, Stdio,
-    StreamHeader, StreamKind, VolumeMount, read_frame, write_frame,
+    AppSpec, COMMAND_PORT, CONTROL_PORT, CommandHeader, CommandSpec, Disabled, Dns, GuestMessage,
+    HostMessage, PodSpec, STREAM_PORT, Stdio, StreamHeader, StreamKind, VolumeMount, read_frame, write_frame,
 };
 use appc::PodManifest;
 use nix::sys::stat::{Mode, umask};
@@ -88,6 +88,7 @@ impl Outcome {
 /// What a test does while the pod runs.
 pub struct Hands<'a> {
     control: &'a UnixStream,
+    commands: &'a UnixListener,
     output: Receiver<Vec<u8>>,
     typed: Sender<Vec<u8>>,
 }
@@ -101,6 +102,19 @@ impl Hands<'_> {
     /// Types on the terminal.
     pub fn type_in(&self, text: &str) {
         self.typed.send(text.as_bytes().to_vec()).unwrap();
+    }
+
+    /// Runs a command and returns its streams.
+    pub fn enter(&mut self, command: u32, spec: CommandSpec) -> HashMap<StreamKind, UnixStream> {
+        let streams = count(&spec.stdio);
+        self.send(&HostMessage::Enter { command, spec: Box::new(spec) });
+        let accept_one = |_| {
+            let mut socket = accept(self.commands);
+            let header: CommandHeader = read_frame(&mut socket).unwrap().unwrap();
+            assert_eq!(header.command, command);
+            (header.stream, socket)
+        };
+        (0..streams).map(accept_one).collect()
     }
 
     /// Waits until some app has written `text`.
@@ -199,7 +213,7 @@ impl PodUnderTest {
         let directory = tempfile::tempdir().unwrap();
         let listen = |port: u32| UnixListener::bind(directory.path().join(port.to_string())).unwrap();
         make_volumes(&directory.path().join("volumes"), self.mounts.iter().flatten());
-        let (control, streams) = (listen(CONTROL_PORT), listen(STREAM_PORT));
+        let (control, streams, commands) = (listen(CONTROL_PORT), listen(STREAM_PORT), listen(COMMAND_PORT));
         let spec = self.spec();
         let names: Vec<String> = spec.apps.iter().map(|app| app.name.clone()).collect();
         let process = namespaces::spawn(directory.path(), &names, || agent(&spec));
@@ -207,7 +221,7 @@ impl PodUnderTest {
         let (seen, output) = channel();
         let (typed, keys) = channel();
         let carrier = thread::spawn(move || carry(&streams, self.stdio, self.input, self.deaf, seen, keys));
-        during(&mut Hands { control: &control, output, typed });
+        during(&mut Hands { control: &control, commands: &commands, output, typed });
         let messages = listen_to(control);
         let status = match waitpid(process, None).unwrap() {
             WaitStatus::Exited(_, status) => status,
@@ -295,11 +309,6 @@ fn carry(
     seen: Sender<Vec<u8>>,
     keys: Receiver<Vec<u8>>,
 ) -> HashMap<(String, StreamKind), Vec<u8>> {
-    let count = |stdio: &Stdio| match stdio {
-        Stdio::Output => 2,
-        Stdio::Pipes => 3,
-        Stdio::Terminal { .. } => 1,
-    };
     let mut keys = Some(keys);
     let mut readers = Vec::new();
     for _ in 0..stdio.iter().map(count).sum::<usize>() {
@@ -326,6 +335,15 @@ fn carry(
         readers.push(thread::spawn(move || (key, read_all(socket, &seen))));
     }
     readers.into_iter().map(|reader| reader.join().unwrap()).collect()
+}
+
+/// How many streams there are.
+fn count(stdio: &Stdio) -> usize {
+    match stdio {
+        Stdio::Output => 2,
+        Stdio::Pipes => 3,
+        Stdio::Terminal { .. } => 1,
+    }
 }
 
 fn read_all(mut socket: UnixStream, seen: &Sender<Vec<u8>>) -> Vec<u8> {
