@@ -16,6 +16,7 @@ pub mod http;
 pub mod insecure;
 pub mod launch;
 pub mod log;
+pub mod logs;
 pub mod net;
 pub mod pod;
 pub mod registry;

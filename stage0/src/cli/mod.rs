@@ -20,6 +20,7 @@ mod help;
 mod image;
 mod list;
 mod listing;
+mod logs;
 mod old;
 mod output;
 mod parse;
@@ -59,6 +60,7 @@ pub const COMMANDS: &[Entry] = &[
     One(&help::VERB),
     image::GROUP,
     One(&list::VERB),
+    One(&logs::VERB),
     One(&prepare::VERB),
     One(&rm::VERB),
     One(&run::VERB),

@@ -11,6 +11,7 @@ mod export;
 mod images;
 mod life_cycle;
 mod list;
+mod logs;
 mod manifest;
 mod old_spellings;
 mod stage1_choice;

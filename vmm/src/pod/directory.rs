@@ -121,6 +121,11 @@ impl PodDirectory {
         self.root.join(SOCKET)
     }
 
+    /// Where what the apps wrote is kept.
+    pub fn logs(&self) -> PathBuf {
+        self.root.join("logs")
+    }
+
     /// Reads the pod manifest.
     pub fn manifest(&self) -> Result<PodManifest, DirectoryError> {
         let text = read(&self.root.join("pod"), MAX_MANIFEST)?;

@@ -5,8 +5,7 @@ use std::io;
 use super::{
     arguments::ArgumentError, control::ControlError, directory::DirectoryError, enter::EnterError,
     lock::LockError, network::NetworkError, session::SessionError, spec::SpecError, stop::StopError,
-    streams::StreamError,
-    volumes::VolumeError,
+    streams::StreamError, volumes::VolumeError,
 };
 use crate::{
     machine::MachineError,

@@ -26,6 +26,7 @@ mod escape;
 mod gc;
 mod hints;
 mod lock;
+mod logs;
 mod network;
 mod notify;
 mod run;

@@ -10,6 +10,7 @@ mod registry;
 mod tests;
 
 use std::{
+    collections::BTreeMap,
     io::{self, Read},
     os::{fd::BorrowedFd, unix::net::UnixStream},
     sync::{
@@ -27,7 +28,11 @@ pub use pump::{Progress, pump_in, pump_out, pump_typed, write_fully};
 
 use registry::Registry;
 
-use super::{diagnostics::sanitized, terminal};
+use super::{
+    diagnostics::sanitized,
+    logs::{AppLog, Logs},
+    terminal,
+};
 
 /// The stack of a pump's thread, in bytes.
 const STACK: usize = 128 << 10;
@@ -63,6 +68,7 @@ impl HostStdio {
 pub struct Streams {
     host: HostStdio,
     registry: Arc<Registry>,
+    logs: Arc<BTreeMap<String, AppLog>>,
     connections: usize,
     outputs: Vec<Arc<Progress>>,
     reporter: Reporter,
@@ -106,6 +112,14 @@ pub enum StreamError {
     /// The terminal refused.
     #[error("Cannot set up the terminal")]
     Terminal(#[source] io::Error),
+    /// The log cannot be written; said once.
+    #[error("Cannot write the log of app {app}, what it writes is only passed on")]
+    Log {
+        /// The app's name.
+        app: String,
+        /// Why.
+        source: io::Error,
+    },
     /// The reader of the pod's output failed otherwise than by going away.
     #[error("Cannot write the output of app {app}")]
     Output {
@@ -132,13 +146,14 @@ impl Reporter {
 }
 
 impl Streams {
-    /// The streams of these apps, none of them open yet.
-    pub fn new(apps: &[AppSpec], host: HostStdio) -> io::Result<Self> {
+    /// The streams of these apps, none of them open yet. What comes over them is kept in `logs`.
+    pub fn new(apps: &[AppSpec], host: HostStdio, logs: &Logs) -> io::Result<Self> {
         let (sender, reports) = channel();
         let wake = Arc::new(EventFd::new(EFD_NONBLOCK | EFD_CLOEXEC)?);
         Ok(Streams {
             host,
             registry: Arc::new(Registry::new(apps)),
+            logs: Arc::new(apps.iter().map(|app| (app.name.clone(), logs.of_app(&app.name))).collect()),
             connections: 0,
             outputs: Vec::new(),
             reporter: Reporter { reports: sender, wake },
@@ -161,8 +176,9 @@ impl Streams {
         let progress = Arc::new(Progress::default());
         self.outputs.push(progress.clone());
         let (host, registry, reporter) = (self.host, self.registry.clone(), self.reporter.clone());
+        let logs = self.logs.clone();
         let serve = move || {
-            let result = serve(stream, host, &registry, &progress, &reporter);
+            let result = serve(stream, host, &registry, &logs, &progress, &reporter);
             progress.end();
             reporter.report(result.err().unwrap_or(Report::Ended));
         };
@@ -199,6 +215,7 @@ fn serve(
     mut stream: UnixStream,
     host: HostStdio,
     registry: &Registry,
+    logs: &BTreeMap<String, AppLog>,
     progress: &Progress,
     reporter: &Reporter,
 ) -> Result<(), Report> {
@@ -212,20 +229,27 @@ fn serve(
         let app = sanitized(&header.app);
         return Err(Report::Violation(StreamError::NotExpected { app, stream: header.stream }));
     }
+    let keep = |bytes: &[u8]| {
+        let kept = logs.get(&header.app).map_or(Ok(()), |log| log.write(header.stream, bytes));
+        if let Err(source) = kept {
+            let app = header.app.clone();
+            reporter.report(Report::Trouble(StreamError::Log { app, source }));
+        }
+    };
     let written = match header.stream {
         StreamKind::Stdin => {
             progress.end();
             pump_in(host.stdin, &stream);
             Ok(())
         }
-        StreamKind::Stdout => pump_out(&stream, host.stdout, progress),
-        StreamKind::Stderr => pump_out(&stream, host.stderr, progress),
+        StreamKind::Stdout => pump_out(&stream, host.stdout, progress, keep),
+        StreamKind::Stderr => pump_out(&stream, host.stderr, progress, keep),
         StreamKind::Tty => {
             start_typing(&stream, host.stdin, reporter).map_err(Report::Trouble)?;
-            pump_out(&stream, host.stdout, progress)
+            pump_out(&stream, host.stdout, progress, keep)
         }
     };
-    written.map_err(|source| Report::Trouble(StreamError::Output { app: header.app, source }))
+    written.map_err(|source| Report::Trouble(StreamError::Output { app: header.app.clone(), source }))
 }
 
 /// Gives the host's terminal to the app.

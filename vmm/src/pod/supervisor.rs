@@ -26,6 +26,7 @@ use super::{
     directory::PodDirectory,
     error::PodError,
     hints::Hints,
+    logs::Logs,
     network::GuestNetwork,
     session::{Phase, Session},
     signals::{Ending, Signals},
@@ -148,9 +149,13 @@ impl<'a, G: Guest> Supervisor<'a, G> {
         for (app, hints) in apps.iter_mut().zip(&pod.hints) {
             (app.notify, app.stop_signal) = (hints.notify, hints.stop_signal);
         }
+        let (logs, trouble) = Logs::open(&pod.directory.logs(), &pod.arguments.uuid);
+        if let Some(error) = trouble {
+            diagnostics.say(&format!("Cannot make the directory of logs, there are none: {error}"));
+        }
         Ok(Supervisor {
             listeners,
-            streams: Streams::new(&apps, pod.stdio).map_err(PodError::Resource)?,
+            streams: Streams::new(&apps, pod.stdio, &logs).map_err(PodError::Resource)?,
             ready: ReadyQueue::default(),
             clock: ClockWatch::start().map_err(PodError::Resource)?,
             control: None,

@@ -78,7 +78,7 @@ impl Relay {
     fn start_output(&mut self, socket: UnixStream, to: BorrowedFd<'static>) -> io::Result<()> {
         let pump = move || {
             // The command has been told by the closed stream, and its status says what it made of that.
-            let _ = pump_out(&socket, to, &Progress::default());
+            let _ = pump_out(&socket, to, &Progress::default(), |_| {});
         };
         self.outputs.push(thread::Builder::new().spawn(pump)?);
         Ok(())

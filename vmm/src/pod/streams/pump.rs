@@ -56,11 +56,16 @@ impl Progress {
     }
 }
 
-/// Moves the guest's output until it ends.
+/// Moves the guest's output until it ends, and shows all of it to `seen` before it waits for the reader.
 ///
 /// When the host's reader has gone away the guest is told by closing the stream, so that the app meets a broken pipe as
 /// it would outside; that is no error. Any other failure closes the stream as well.
-pub fn pump_out(mut from: &UnixStream, to: BorrowedFd<'_>, progress: &Progress) -> io::Result<()> {
+pub fn pump_out(
+    mut from: &UnixStream,
+    to: BorrowedFd<'_>,
+    progress: &Progress,
+    mut seen: impl FnMut(&[u8]),
+) -> io::Result<()> {
     let mut buffer = vec![0; CHUNK];
     loop {
         let length = match from.read(&mut buffer) {
@@ -71,6 +76,7 @@ pub fn pump_out(mut from: &UnixStream, to: BorrowedFd<'_>, progress: &Progress) 
             Err(_) => return Ok(()),
         };
         progress.received(length);
+        seen(&buffer[..length]);
         if let Err(error) = write_fully(to, &buffer[..length]) {
             // Already closed is as good.
             let _ = from.shutdown(Shutdown::Both);

@@ -9,7 +9,7 @@ use std::{
 use agent::protocol::{Stdio, WindowSize, write_frame};
 
 use super::*;
-use crate::pod::spec::app_spec;
+use crate::pod::{logs::Logs, spec::app_spec};
 
 /// A pipe whose ends live as long as the test.
 fn pipe() -> (&'static OwnedFd, &'static OwnedFd) {
@@ -29,7 +29,7 @@ fn fixture(stdio: Stdio) -> Fixture {
     let (stdout_end, stdout) = pipe();
     let host = HostStdio { stdin: stdin.as_fd(), stdout: stdout.as_fd(), stderr: stdout.as_fd() };
     Fixture {
-        streams: Streams::new(&[app_spec("web", stdio)], host).unwrap(),
+        streams: Streams::new(&[app_spec("web", stdio)], host, &Logs::none()).unwrap(),
         stdin: File::from(stdin_end.try_clone().unwrap()),
         stdout: File::from(stdout_end.try_clone().unwrap()),
     }
@@ -95,7 +95,7 @@ fn an_app_whose_reader_is_gone_finds_its_stream_closed() {
     let (host, mut guest) = UnixStream::pair().unwrap();
     drop(reader);
     guest.write_all(b"x").unwrap();
-    pump_out(&host, writer.as_fd(), &Progress::default()).unwrap();
+    pump_out(&host, writer.as_fd(), &Progress::default(), |_| {}).unwrap();
     assert_eq!(guest.write_all(b"y").unwrap_err().kind(), io::ErrorKind::BrokenPipe);
 }
 
@@ -104,7 +104,7 @@ fn a_full_disk_is_an_error_and_closes_the_stream() {
     let full = File::options().write(true).open("/dev/full").unwrap();
     let (host, mut guest) = UnixStream::pair().unwrap();
     guest.write_all(b"x").unwrap();
-    let error = pump_out(&host, full.as_fd(), &Progress::default()).unwrap_err();
+    let error = pump_out(&host, full.as_fd(), &Progress::default(), |_| {}).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::StorageFull);
     assert!(guest.write_all(b"y").is_err());
 }
