@@ -4,7 +4,7 @@ use std::{env, ffi::OsStr, path::Path};
 
 use vmm::pod::{
     self, Ending, FAILURE, PodError,
-    arguments::{EnterArguments, GcArguments, RunArguments, StopArguments},
+    arguments::{AttachArguments, EnterArguments, GcArguments, RunArguments, StopArguments},
 };
 
 fn main() {
@@ -27,6 +27,7 @@ fn main() {
 fn call(entrypoint: &str, words: Vec<String>) -> Result<Ending, PodError> {
     match entrypoint {
         "run" => return pod::run(RunArguments::parse(words)?),
+        "attach" => return pod::attach(&AttachArguments::parse(words)?),
         "enter" => return pod::enter(EnterArguments::parse(words)?),
         "gc" => pod::gc(&GcArguments::parse(words)?)?,
         "stop" => pod::stop(&StopArguments::parse(words)?)?,

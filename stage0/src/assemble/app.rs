@@ -135,7 +135,8 @@ fn annotations(overrides: &Overrides, interactive: bool) -> Result<Annotations, 
     let mut annotations = Annotations::default();
     let streams = STREAMS.iter().map(|(name, usual)| (*name, if interactive { INTERACTIVE } else { usual }));
     let given = overrides.annotation.iter().map(|KeyValue { key, value }| (key.as_str(), value.as_str()));
-    for (name, value) in streams.chain(given) {
+    let stdin = overrides.stdin.iter().map(|kind| (STREAMS[0].0, kind.as_str()));
+    for (name, value) in streams.chain(stdin).chain(given) {
         annotations.set(name.parse().map_err(AppError::Annotation)?, value);
     }
     Ok(annotations)

@@ -58,6 +58,10 @@ pub struct Overrides {
     #[arg(long, value_name = "LABEL")]
     pub user_label: Vec<KeyValue>,
 
+    /// The app's standard input, for those who attach: null, stream, or tty (a terminal for all three streams)
+    #[arg(long, value_name = "KIND", value_parser = ["null", "stream", "tty"])]
+    pub stdin: Option<String>,
+
     /// Memory limit (512M)
     #[arg(long, value_name = "QUANTITY")]
     pub memory: Option<Quantity>,

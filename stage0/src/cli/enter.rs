@@ -1,20 +1,15 @@
 //! `rkt enter`.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
-use anyhow::Context as _;
-
+use super::running::{app, program, started};
 use super::{Verb, output, parse, uuid_arg};
-use crate::pod::{Pod, Pods, State};
+use crate::pod::{Pod, Pods};
 use crate::stage1::{self, Entrypoint, Stage1};
 use crate::store::Store;
 
 /// What is run if nothing is asked for: every image with a shell has this one.
 const DEFAULT_COMMAND: &str = "/bin/sh";
-
-/// How often a pod is looked at that has just been started.
-const POLL: Duration = Duration::from_millis(100);
 
 /// The interface version since which stage1 takes more than the app and the command.
 const OPTIONS_SINCE: u32 = 7;
@@ -80,7 +75,7 @@ fn run(words: &[String]) -> anyhow::Result<u8> {
     let data_dir = parsed.global.data_dir()?;
     let pod = uuid_arg::one(&Pods::new(&data_dir), uuid, flags.uuid_file.as_ref())?;
     let (pod, pid) = started(pod)?;
-    let app = app(&pod, flags.app.as_deref()).context("unable to determine app name")?;
+    let app = app(&pod, flags.app.as_deref(), VERB.name)?;
     let mut arguments = vec![format!("--pid={pid}"), format!("--appname={app}")];
     arguments.extend(options(&pod, &flags)?);
     arguments.push("--".to_owned());
@@ -92,41 +87,9 @@ fn run(words: &[String]) -> anyhow::Result<u8> {
         }
         command => arguments.extend_from_slice(command),
     }
-    let program = program(&pod, &Store::open(&data_dir)?)?;
+    let program = program(&pod, &Store::open(&data_dir)?, Entrypoint::Enter)?;
     // Returns only if stage1 cannot be executed.
     Err(stage1::enter_program(program, &pod.path(), &arguments).into())
-}
-
-/// The pod once stage1 has said which process it is.
-fn started(mut pod: Pod) -> anyhow::Result<(Pod, i32)> {
-    loop {
-        let uuid = pod.uuid();
-        anyhow::ensure!(pod.state() == State::Running, "pod \"{uuid}\" isn't currently running");
-        if let Some(pid) = pod.pid()? {
-            return Ok((pod, pid));
-        }
-        std::thread::sleep(POLL);
-        pod.refresh()?;
-    }
-}
-
-fn app(pod: &Pod, wanted: Option<&str>) -> anyhow::Result<String> {
-    let apps: Vec<String> = pod.manifest()?.apps.iter().map(|app| app.name.to_string()).collect();
-    match (wanted, apps.as_slice()) {
-        (Some(name), apps) if apps.iter().any(|app| app == name) => Ok(name.to_owned()),
-        (Some(name), apps) => {
-            anyhow::bail!("pod \"{}\" has no app \"{name}\" (there are: {})", pod.uuid(), apps.join(", "))
-        }
-        (None, [app]) => Ok(app.clone()),
-        (None, []) => anyhow::bail!("pod contains zero apps"),
-        (None, several) => {
-            output::error_line(format_args!(
-                "enter: pod contains multiple apps:\n\t{}",
-                several.join("\n\t")
-            ));
-            anyhow::bail!("specify app using \"rkt enter --app= ...\"")
-        }
-    }
 }
 
 /// What only newer stage1s understand; given only if it was asked for.
@@ -155,17 +118,6 @@ fn assignment(text: &str) -> anyhow::Result<Option<String>> {
     };
     anyhow::ensure!(!name.is_empty(), "--env \"{text}\" has no name");
     Ok(value.map(|value| format!("{name}={value}")))
-}
-
-/// stage1's program: the one in the tree store, which no pod can have changed.
-fn program(pod: &Pod, store: &Store) -> anyhow::Result<PathBuf> {
-    let stage1 = Stage1::of_pod(&pod.path())?;
-    let entrypoint = stage1.entrypoint(Entrypoint::Enter)?;
-    let id = pod.stage1_tree().context("pod does not say which stage1 it was started with")?;
-    let tree =
-        store.rendered(&id)?.with_context(|| format!("stage1 \"{id}\" is not in the tree store any more"))?;
-    let found = tree.lowers().iter().map(|lower| lower.join(entrypoint)).find(|program| program.exists());
-    found.with_context(|| format!("stage1 \"{id}\" has no \"/{}\"", entrypoint.display()))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 pub mod grammar;
 
+mod attach;
 mod cat_manifest;
 mod collect;
 mod completion;
@@ -29,6 +30,7 @@ mod prepare;
 mod rm;
 mod run;
 mod run_prepared;
+mod running;
 mod shown_manifest;
 mod status;
 mod stop;
@@ -50,6 +52,7 @@ pub const FAILURE: u8 = 254;
 
 /// Every command, in the order in which help shows them.
 pub const COMMANDS: &[Entry] = &[
+    One(&attach::VERB),
     One(&cat_manifest::VERB),
     One(&completion::VERB),
     One(&config::VERB),

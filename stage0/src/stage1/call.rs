@@ -63,7 +63,7 @@ pub fn exec(pod: &LockedPod, arguments: &[String]) -> CallError {
     }
 }
 
-/// Replaces this process by `program`, an `enter` entrypoint, in the pod directory `dir`. Returns only if that fails.
+/// Replaces this process by `program`, an `enter` or `attach` entrypoint, in the pod directory `dir`. Returns only if that fails.
 pub fn enter_program(program: PathBuf, dir: &Path, arguments: &[String]) -> CallError {
     let source = Command::new(&program).args(arguments).current_dir(dir).exec();
     CallError::Exec { program, source }

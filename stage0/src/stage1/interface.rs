@@ -14,6 +14,8 @@ pub enum Entrypoint {
     Run,
     /// Run a program in a running pod.
     Enter,
+    /// Connect with the streams of a running app.
+    Attach,
     /// Clean up after a pod.
     Gc,
     /// Stop a running pod.
@@ -26,6 +28,7 @@ impl Entrypoint {
         match self {
             Self::Run => "run",
             Self::Enter => "enter",
+            Self::Attach => "attach",
             Self::Gc => "gc",
             Self::Stop => "stop",
         }

@@ -15,6 +15,7 @@ const STAGE1: &[(&str, &str)] = &[
          eval \"$FAKE_RUN\"\n",
     ),
     ("gc", "#!/bin/sh\necho gc \"$@\" in \"$(pwd -P)\" >>\"$FAKE_LOG\"\neval \"$FAKE_GC\"\n"),
+    ("attach", "#!/bin/sh\nprintf '%s\\n' \"$@\"\n"),
     ("enter", "#!/bin/sh\nprintf '%s\\n' \"$0\" \"$(pwd -P)\" \"$@\"; exit 42\n"),
     ("stop", "#!/bin/sh\necho stop \"$@\" >>\"$FAKE_LOG\"\nkill \"$(cat pid)\"\n"),
 ];

@@ -76,6 +76,10 @@ fn enter_calls_stage1_from_the_tree_store() {
     assert_eq!(done.stderr, "enter: no command specified, assuming \"/bin/sh\"\n");
     assert!(done.stdout.ends_with("--appname=a\n--\n/bin/sh\n"), "{}", done.stdout);
     assert_refused(&bed.rkt(&["enter", "--app=b", &uuid, "ls"]), "has no app \"b\" (there are: a)");
+    let done = bed.rkt(&["attach", "--mode=stdin,stdout", &uuid]);
+    let said: Vec<_> = done.stdout.lines().collect();
+    assert_eq!((done.status, said[0], said[6]), (0, "--action=custom-attach", "--app=a"), "{}", done.stderr);
+    assert_eq!(said[3..6], ["--stdin=true", "--stdout=true", "--stderr=false"]);
     let too_new = "not supported by this pod's stage1";
     assert_refused(&bed.rkt(&["enter", "--user=1", &uuid, "ls"]), too_new);
     pod.kill().unwrap();

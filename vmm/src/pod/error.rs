@@ -16,7 +16,7 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum PodError {
     /// The program was called by a name it is not known by.
-    #[error("Unknown entrypoint {0:?} (there are: run, enter, gc, stop)")]
+    #[error("Unknown entrypoint {0:?} (there are: run, enter, attach, gc, stop)")]
     UnknownEntrypoint(String),
     /// The command line.
     #[error("Invalid command line of the entrypoint")]
@@ -61,7 +61,7 @@ pub enum PodError {
     #[error("Cannot listen on the pod's socket")]
     Socket(#[source] io::Error),
     /// Entering.
-    #[error("Cannot enter the pod")]
+    #[error(transparent)]
     Enter(#[from] EnterError),
     /// The pod's description.
     #[error("Cannot describe the pod to its guest")]

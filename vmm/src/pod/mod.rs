@@ -6,7 +6,7 @@
 //!                                                     ├─ stream connections ──▶ a thread per direction: Streams
 //!                                                     ├─ the pod's socket ──▶ Clients (other entrypoints)
 //!                                                     └─ the machine's end
-//! stage0 ──exec──▶ enter ── the pod's socket ──▶ run
+//! stage0 ──exec──▶ enter, attach ── the pod's socket ──▶ run
 //! stage0 ──child─▶ stop ── signal ──▶ run
 //! stage0 ──child─▶ gc
 //! ```
@@ -14,6 +14,7 @@
 //! Nothing here waits for the guest or for whoever reads the pod's output, but the threads of [`streams`].
 
 pub mod arguments;
+mod attach;
 mod clients;
 mod clock;
 mod control;
@@ -41,6 +42,7 @@ mod supervisor;
 mod terminal;
 mod volumes;
 
+pub use attach::attach;
 pub use diagnostics::report;
 pub use enter::enter;
 pub use error::PodError;

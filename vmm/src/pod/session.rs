@@ -114,6 +114,11 @@ impl Session {
         self.phase
     }
 
+    /// Whether an app's program has been executed, or never will be.
+    pub fn was_started(&self, name: &str) -> bool {
+        self.apps.iter().any(|app| app.name == name && (app.started || app.status.is_some()))
+    }
+
     /// The apps whose end has not been reported.
     pub fn unfinished(&self) -> impl Iterator<Item = &str> {
         self.apps.iter().filter(|app| app.status.is_none()).map(|app| app.name.as_str())

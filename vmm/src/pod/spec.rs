@@ -3,7 +3,7 @@
 use std::{io, path::Path};
 
 use agent::protocol::{AppSpec, Disabled, Dns, PodSpec, Stdio};
-use appc::PodManifest;
+use appc::{PodManifest, RuntimeApp};
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use super::{
@@ -14,6 +14,8 @@ use super::{
     terminal,
 };
 
+/// The annotation that says what an app's standard input is (`rkt-reference` §2.7).
+const STDIN: &str = "coreos.com/rkt/stage2/stdin";
 /// How many random bytes the guest's pool starts with: a seed for any generator there is.
 const ENTROPY: usize = 64;
 
@@ -34,10 +36,15 @@ pub enum SpecError {
     Entropy(#[source] io::Error),
 }
 
-/// How the apps' standard streams are connected.
-pub fn stdio(interactive: bool) -> Stdio {
+/// How an app's standard streams are connected: with ours in an interactive pod, else as its annotation says for those
+/// who attach.
+pub fn stdio(interactive: bool, app: &RuntimeApp) -> Stdio {
     match interactive {
-        false => Stdio::Output,
+        false => match app.annotations.get(STDIN) {
+            Some("stream") => Stdio::Pipes,
+            Some("tty") => Stdio::Terminal { size: terminal::DEFAULT_SIZE },
+            _ => Stdio::Output,
+        },
         true if terminal::is_terminal() => Stdio::Terminal { size: terminal::size() },
         true => Stdio::Pipes,
     }

@@ -6,6 +6,7 @@
 
 mod pump;
 mod registry;
+mod taps;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +28,8 @@ use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 pub use pump::{Progress, pump_in, pump_out, pump_typed, write_fully};
 
 use registry::Registry;
+pub use registry::kinds;
+use taps::Taps;
 
 use super::{
     diagnostics::sanitized,
@@ -44,8 +47,8 @@ const SILENCE: Duration = Duration::from_secs(10);
 /// The host's side of the standard streams.
 #[derive(Debug, Clone, Copy)]
 pub struct HostStdio {
-    /// Standard input.
-    pub stdin: BorrowedFd<'static>,
+    /// Standard input; none if the apps have none of this process's.
+    pub stdin: Option<BorrowedFd<'static>>,
     /// Standard output, also of a terminal.
     pub stdout: BorrowedFd<'static>,
     /// Standard error.
@@ -56,7 +59,7 @@ impl HostStdio {
     /// This process's own.
     pub fn own() -> Self {
         HostStdio {
-            stdin: rustix::stdio::stdin(),
+            stdin: Some(rustix::stdio::stdin()),
             stdout: rustix::stdio::stdout(),
             stderr: rustix::stdio::stderr(),
         }
@@ -69,6 +72,7 @@ pub struct Streams {
     host: HostStdio,
     registry: Arc<Registry>,
     logs: Arc<BTreeMap<String, AppLog>>,
+    taps: Arc<Taps>,
     connections: usize,
     outputs: Vec<Arc<Progress>>,
     reporter: Reporter,
@@ -154,12 +158,18 @@ impl Streams {
             host,
             registry: Arc::new(Registry::new(apps)),
             logs: Arc::new(apps.iter().map(|app| (app.name.clone(), logs.of_app(&app.name))).collect()),
+            taps: Arc::new(Taps::new(apps)),
             connections: 0,
             outputs: Vec::new(),
             reporter: Reporter { reports: sender, wake },
             reports,
             last_change: None,
         })
+    }
+
+    /// Who is attached to them.
+    pub fn taps(&self) -> &Taps {
+        &self.taps
     }
 
     /// Readable when there are reports.
@@ -176,9 +186,9 @@ impl Streams {
         let progress = Arc::new(Progress::default());
         self.outputs.push(progress.clone());
         let (host, registry, reporter) = (self.host, self.registry.clone(), self.reporter.clone());
-        let logs = self.logs.clone();
+        let (logs, taps) = (self.logs.clone(), self.taps.clone());
         let serve = move || {
-            let result = serve(stream, host, &registry, &logs, &progress, &reporter);
+            let result = serve(stream, host, &registry, (&logs, &taps), &progress, &reporter);
             progress.end();
             reporter.report(result.err().unwrap_or(Report::Ended));
         };
@@ -215,7 +225,7 @@ fn serve(
     mut stream: UnixStream,
     host: HostStdio,
     registry: &Registry,
-    logs: &BTreeMap<String, AppLog>,
+    (logs, taps): (&BTreeMap<String, AppLog>, &Taps),
     progress: &Progress,
     reporter: &Reporter,
 ) -> Result<(), Report> {
@@ -235,20 +245,27 @@ fn serve(
             let app = header.app.clone();
             reporter.report(Report::Trouble(StreamError::Log { app, source }));
         }
+        taps.write(&header, bytes);
     };
+    taps.open(&header, &stream).map_err(|error| Report::Trouble(StreamError::Thread(error)))?;
     let written = match header.stream {
         StreamKind::Stdin => {
             progress.end();
-            pump_in(host.stdin, &stream);
-            Ok(())
+            if let Some(stdin) = host.stdin {
+                pump_in(stdin, &stream);
+            }
+            return Ok(());
         }
         StreamKind::Stdout => pump_out(&stream, host.stdout, progress, keep),
         StreamKind::Stderr => pump_out(&stream, host.stderr, progress, keep),
         StreamKind::Tty => {
-            start_typing(&stream, host.stdin, reporter).map_err(Report::Trouble)?;
+            if let Some(stdin) = host.stdin {
+                start_typing(&stream, stdin, reporter).map_err(Report::Trouble)?;
+            }
             pump_out(&stream, host.stdout, progress, keep)
         }
     };
+    taps.close(&header);
     written.map_err(|source| Report::Trouble(StreamError::Output { app: header.app.clone(), source }))
 }
 

@@ -12,7 +12,7 @@ use std::{
 };
 
 use agent::protocol::{AppSpec, COMMAND_PORT, CONTROL_PORT, HostMessage, STREAM_PORT, Stdio};
-use appc::PodManifest;
+use appc::{PodManifest, RuntimeApp};
 use event_manager::{SubscriberId, SubscriberOps};
 use vmm_sys_util::epoll::EventSet;
 
@@ -140,22 +140,25 @@ impl<'a, G: Guest> Supervisor<'a, G> {
         signals: &'a Signals,
         diagnostics: &'a Diagnostics,
     ) -> Result<Self, PodError> {
-        let names: Vec<_> = pod.manifest.apps.iter().map(|app| app.name.to_string()).collect();
-        let stdio = spec::stdio(pod.arguments.interactive);
-        let mut apps: Vec<_> = names.iter().map(|name| spec::app_spec(name, stdio)).collect();
+        let interactive = pod.arguments.interactive;
+        let describe = |app: &RuntimeApp| spec::app_spec(app.name.as_str(), spec::stdio(interactive, app));
+        let mut apps: Vec<_> = pod.manifest.apps.iter().map(describe).collect();
         for (app, mounts) in apps.iter_mut().zip(&pod.volumes.mounts) {
             app.mounts.clone_from(mounts);
         }
         for (app, hints) in apps.iter_mut().zip(&pod.hints) {
             (app.notify, app.stop_signal) = (hints.notify, hints.stop_signal);
         }
+        let names: Vec<_> = apps.iter().map(|app| app.name.clone()).collect();
+        let stdin = pod.stdio.stdin.filter(|_| interactive);
+        let stdio = HostStdio { stdin, ..pod.stdio };
         let (logs, trouble) = Logs::open(&pod.directory.logs(), &pod.arguments.uuid);
         if let Some(error) = trouble {
             diagnostics.say(&format!("Cannot make the directory of logs, there are none: {error}"));
         }
         Ok(Supervisor {
             listeners,
-            streams: Streams::new(&apps, pod.stdio, &logs).map_err(PodError::Resource)?,
+            streams: Streams::new(&apps, stdio, &logs).map_err(PodError::Resource)?,
             ready: ReadyQueue::default(),
             clock: ClockWatch::start().map_err(PodError::Resource)?,
             control: None,
@@ -263,7 +266,8 @@ impl<'a, G: Guest> Supervisor<'a, G> {
 
     /// Tells the app of the terminal how large that is now.
     fn resize(&mut self) -> Result<(), PodError> {
-        let is_terminal = |app: &&AppSpec| matches!(app.stdio, Stdio::Terminal { .. });
+        let interactive = self.pod.arguments.interactive;
+        let is_terminal = |app: &&AppSpec| interactive && matches!(app.stdio, Stdio::Terminal { .. });
         match self.apps.iter().find(is_terminal) {
             Some(app) if self.session.phase() != Phase::Silent => {
                 let message = HostMessage::Resize { app: app.name.clone(), size: terminal::size() };

@@ -17,7 +17,7 @@ use rustix::{
 };
 
 /// What a terminal that does not know its size is taken for.
-const DEFAULT_SIZE: WindowSize = WindowSize { rows: 24, columns: 80 };
+pub const DEFAULT_SIZE: WindowSize = WindowSize { rows: 24, columns: 80 };
 
 /// How the terminal was before. Global, since a panic on any thread must find it.
 static SAVED: Mutex<Option<Termios>> = Mutex::new(None);

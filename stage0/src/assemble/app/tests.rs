@@ -79,3 +79,11 @@ fn flags_replace() {
     let bad = Overrides { annotation: vec!["Not A Name=y".parse().unwrap()], ..Overrides::default() };
     assert!(matches!(make(&image(APP), &bad, &[]), Err(AppError::Annotation(_))));
 }
+
+#[test]
+fn standard_input_can_be_there_for_those_who_attach() {
+    let stream = Overrides { stdin: Some("stream".to_owned()), ..Overrides::default() };
+    let app = make(&image(APP), &stream, &[]).unwrap();
+    assert_eq!(app.annotations.get("coreos.com/rkt/stage2/stdin"), Some("stream"));
+    assert_eq!(app.annotations.get("coreos.com/rkt/stage2/stdout"), Some("log"));
+}

@@ -111,3 +111,17 @@ fn enter_takes_a_command_as_it_is() {
     assert_eq!(parse("--appname=web ls"), ArgumentError::UnknownFlag("ls".into()));
     assert!(matches!(parse("--env==x"), ArgumentError::InvalidValue { .. }));
 }
+
+#[test]
+fn attach_says_what_it_wants() {
+    let parse = |text: &str| AttachArguments::parse(text.split(' ').map(str::to_owned));
+    let all =
+        "--tty-in=false --tty-out=false --stdin=true --stdout=false --stderr=true --app=web --debug=false";
+    let arguments = parse(&format!("--action=custom-attach {all}")).unwrap();
+    let AttachMode::Custom(endpoints) = arguments.mode else { panic!("{arguments:?}") };
+    assert_eq!(endpoints.streams(), [StreamKind::Stdin, StreamKind::Stderr]);
+    assert_eq!(parse(&format!("--action=list {all}")).unwrap().mode, AttachMode::List);
+    assert_eq!(parse("--action=auto-attach --app=web").unwrap().mode, AttachMode::Auto);
+    assert!(parse("--action=custom-attach --app=web").is_err());
+    assert!(parse("--action=auto-attach").is_err());
+}

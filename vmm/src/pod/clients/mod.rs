@@ -27,12 +27,12 @@ use std::{
     path::Path,
 };
 
-use agent::protocol::{CommandHeader, CommandSpec, StreamKind};
+use agent::protocol::{CommandHeader, StreamKind};
 use event_manager::SubscriberId;
 
 pub use arrival::{Belongs, look};
 pub use client::{Client, Heard};
-use wire::Reply;
+use wire::{Reply, Request};
 
 /// How many clients there may be at once.
 const MAX_CLIENTS: usize = 128;
@@ -53,19 +53,21 @@ pub struct Clients {
 #[derive(Debug)]
 struct Visit {
     client: Option<(Client, SubscriberId)>,
-    command: Command,
+    business: Business,
     opened: Vec<StreamKind>,
 }
 
-/// The command of a client.
+/// What a client came for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Command {
-    /// None yet.
+pub enum Business {
+    /// It has not said yet.
     None,
-    /// It waits for the pod to be ready.
-    Waiting(Box<CommandSpec>),
-    /// The guest has been told.
-    Running,
+    /// This, when its app has been started.
+    Waiting(Request),
+    /// A command, of which the guest has been told.
+    Command,
+    /// The streams of an app.
+    Attached(String),
     /// It has ended.
     Done,
 }
@@ -119,7 +121,7 @@ impl Clients {
     pub fn enter(&mut self, number: u32, client: Client, subscriber: SubscriberId) {
         self.visits.insert(
             number,
-            Visit { client: Some((client, subscriber)), command: Command::None, opened: Vec::new() },
+            Visit { client: Some((client, subscriber)), business: Business::None, opened: Vec::new() },
         );
     }
 
@@ -129,14 +131,33 @@ impl Clients {
         client.map(|(client, _)| client.receive()).unwrap_or_default()
     }
 
-    /// The command of a client, to be looked at or changed.
-    pub fn command(&mut self, number: u32) -> Option<&mut Command> {
-        self.visits.get_mut(&number).map(|visit| &mut visit.command)
+    /// What a client came for, to be looked at or changed.
+    pub fn business(&mut self, number: u32) -> Option<&mut Business> {
+        self.visits.get_mut(&number).map(|visit| &mut visit.business)
     }
 
-    /// The clients that wait for the pod to be ready.
+    /// An app has ended: those attached to it are told.
+    pub fn app_ended(&mut self, app: &str) {
+        for visit in self.visits.values_mut() {
+            if matches!(&visit.business, Business::Attached(to) if to == app) {
+                visit.business = Business::Done;
+                if let Some((client, _)) = &visit.client {
+                    client.send(&Reply::Ended { status: 0, line: None }, None);
+                }
+            }
+        }
+    }
+
+    /// Hands a stream of the app it is attached to to a client.
+    pub fn attach(&self, number: u32, stream: StreamKind, socket: &UnixStream) {
+        if let Some((client, _)) = self.visits.get(&number).and_then(|visit| visit.client.as_ref()) {
+            client.send(&Reply::Stream { stream }, Some(socket.as_fd()));
+        }
+    }
+
+    /// The clients whose apps have not been started yet.
     pub fn waiting(&self) -> Vec<u32> {
-        let waits = |visit: &Visit| matches!(visit.command, Command::Waiting(_));
+        let waits = |visit: &Visit| matches!(visit.business, Business::Waiting(_));
         self.visits.iter().filter(|(_, visit)| waits(visit)).map(|(number, _)| *number).collect()
     }
 
@@ -153,7 +174,7 @@ impl Clients {
     pub fn leave(&mut self, number: u32) -> Option<(SubscriberId, Client, bool)> {
         let visit = self.visits.get_mut(&number)?;
         let (client, subscriber) = visit.client.take()?;
-        let running = visit.command == Command::Running;
+        let running = visit.business == Business::Command;
         if !running {
             self.visits.remove(&number);
         }
@@ -163,9 +184,10 @@ impl Clients {
     /// A command has ended; false if there was none of this number.
     pub fn command_ended(&mut self, number: u32, reply: &Reply) -> bool {
         let Some(visit) = self.visits.get_mut(&number) else { return false };
-        if std::mem::replace(&mut visit.command, Command::Done) != Command::Running {
+        if visit.business != Business::Command {
             return false;
         }
+        visit.business = Business::Done;
         self.tell(number, reply);
         if self.visits.get(&number).is_some_and(|visit| visit.client.is_none()) {
             self.visits.remove(&number);
@@ -175,7 +197,7 @@ impl Clients {
 
     /// Whether the guest may open one more stream of a command.
     pub fn expects_arrival(&self) -> bool {
-        let running = self.visits.values().filter(|visit| visit.command == Command::Running).count();
+        let running = self.visits.values().filter(|visit| visit.business == Business::Command).count();
         self.arrivals.len() < running * STREAMS
     }
 
@@ -203,7 +225,7 @@ impl Clients {
     /// Hands a stream to the client it is for. Without one it is closed, and so is a second one of the same kind.
     pub fn hand_over(&mut self, header: CommandHeader, stream: &UnixStream) {
         let Some(visit) = self.visits.get_mut(&header.command) else { return };
-        if visit.command != Command::Running || visit.opened.contains(&header.stream) {
+        if visit.business != Business::Command || visit.opened.contains(&header.stream) {
             return;
         }
         visit.opened.push(header.stream);

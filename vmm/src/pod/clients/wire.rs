@@ -1,6 +1,6 @@
 //! What other entrypoints and a running pod say to each other over the pod's socket.
 //!
-//! Frames as in the agent's protocol. A client asks once and then talks about what it asked for. Both ends are the same
+//! Frames as in the agent's protocol. A client asks for one command or app and then talks about that. Both ends are the same
 //! program: stage0 calls every entrypoint of a pod from the image the pod was started with.
 
 use agent::protocol::{CommandSpec, StreamKind, WindowSize};
@@ -16,8 +16,20 @@ pub const MAX_REQUEST: usize = 1 << 20;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "type")]
 pub enum Request {
-    /// Run a command in an app; first, and once. Answered when the pod is ready.
+    /// Run a command in an app; first, and once. Answered when the app has been started.
     Enter(Box<CommandSpec>),
+    /// Connect the client to streams of an app; first, and once. Answered when the app has been started.
+    Attach {
+        /// The app's name.
+        app: String,
+        /// Which of its streams.
+        streams: Vec<StreamKind>,
+    },
+    /// Tell which streams an app has.
+    Streams {
+        /// The app's name.
+        app: String,
+    },
     /// Deliver a signal to the command's process group.
     Signal {
         /// Its number.
@@ -31,12 +43,17 @@ pub enum Request {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "type")]
 pub enum Reply {
-    /// A stream of the command; its descriptor travels with this message.
+    /// The streams an app has.
+    Streams {
+        /// Which.
+        streams: Vec<StreamKind>,
+    },
+    /// A stream of the command, or of the app that the client is attached to; its descriptor travels with this message.
     Stream {
         /// Which.
         stream: StreamKind,
     },
-    /// The command ended, or it could not be run. All its streams have been sent before.
+    /// The command or the app ended, or the command could not be run. All its streams have been sent before.
     Ended {
         /// 0 to 255.
         status: i32,
@@ -48,4 +65,38 @@ pub enum Reply {
         /// Why, in one line.
         line: String,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use agent::protocol::{read_frame, write_frame};
+
+    use super::*;
+
+    #[test]
+    fn every_message_survives_the_wire() {
+        let size = WindowSize { rows: 1, columns: 2 };
+        let requests = [
+            Request::Attach { app: "web".into(), streams: vec![StreamKind::Tty] },
+            Request::Streams { app: "web".into() },
+            Request::Signal { signal: 15 },
+            Request::Resize(size),
+        ];
+        let replies = [
+            Reply::Streams { streams: vec![StreamKind::Stdin, StreamKind::Stdout] },
+            Reply::Stream { stream: StreamKind::Stderr },
+            Reply::Ended { status: 3, line: None },
+            Reply::Refused { line: "no".into() },
+        ];
+        let mut wire = Vec::new();
+        requests.iter().for_each(|request| write_frame(&mut wire, request).unwrap());
+        replies.iter().for_each(|reply| write_frame(&mut wire, reply).unwrap());
+        let mut wire = wire.as_slice();
+        for request in requests {
+            assert_eq!(read_frame::<Request>(&mut wire).unwrap(), Some(request));
+        }
+        for reply in replies {
+            assert_eq!(read_frame::<Reply>(&mut wire).unwrap(), Some(reply));
+        }
+    }
 }

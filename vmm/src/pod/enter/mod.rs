@@ -17,10 +17,8 @@ use std::{
 use agent::protocol::{CommandSpec, Stdio};
 use rustix::termios::isatty;
 
-use self::{
-    call::{Answer, Call},
-    relay::Relay,
-};
+pub use self::call::{Answer, Call};
+use self::relay::Relay;
 use super::{
     arguments::EnterArguments,
     clients::wire::{Reply, Request},
@@ -37,6 +35,20 @@ const DEFAULT_TERMINAL: &str = "vt100";
 const PATIENCE: u32 = 3;
 /// The status when the user left: whoever ran the command has hung up.
 const LEFT: i32 = 128 + libc::SIGHUP;
+
+/// How a client is connected with a pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    /// It runs a command, whose streams and end are its own.
+    Command,
+    /// It shares the streams of an app, and may leave at any time.
+    Attached {
+        /// It may type.
+        input: bool,
+        /// It shows what the app writes.
+        output: bool,
+    },
+}
 
 /// Why a pod could not be entered.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +83,8 @@ pub fn enter(arguments: EnterArguments) -> Result<Ending, PodError> {
     let has_terminal = terminal::is_terminal() && isatty(rustix::stdio::stdout());
     let signals = Signals::block(has_terminal).map_err(EnterError::Streams)?;
     let request = Request::Enter(Box::new(spec(arguments, has_terminal)));
-    let result = run(&PodDirectory::current(), &request, HostStdio::own(), &signals);
+    let directory = PodDirectory::current();
+    let result = run(&directory, &request, Manner::Command, HostStdio::own(), &signals);
     terminal::restore();
     Ok(Ending::Status(result?))
 }
@@ -90,30 +103,33 @@ fn spec(arguments: EnterArguments, has_terminal: bool) -> CommandSpec {
     }
 }
 
-/// Asks for a command and serves it until it has ended; returns its status.
-fn run(
+/// Asks for something and serves its streams until it has ended, or the user leaves; returns the status.
+pub fn run(
     directory: &PodDirectory,
     request: &Request,
+    manner: Manner,
     stdio: HostStdio,
     signals: &Signals,
 ) -> Result<i32, EnterError> {
     let mut call = Call::connect(directory)?;
     call.send(request).map_err(EnterError::Connection)?;
-    let mut relay = Relay::new(stdio).map_err(EnterError::Streams)?;
+    let mut relay = Relay::new(stdio, manner).map_err(EnterError::Streams)?;
+    let patience = if manner == Manner::Command { PATIENCE } else { 1 };
     let mut asked = 0;
     loop {
         let ready = call::wait(&call, signals, &relay).map_err(EnterError::Connection)?;
         if ready.signals {
             while let Some(received) = signals.next() {
                 asked += u32::from(matches!(received, Received::Terminate(_)));
-                if let (Received::Terminate(number), PATIENCE..) = (received, asked) {
-                    return Ok(128 + number);
+                match received {
+                    Received::Terminate(number) if asked >= patience => return Ok(128 + number),
+                    _ => {}
                 }
                 pass_on(received, &mut call).map_err(EnterError::Streams)?;
             }
         }
         if relay.was_left() {
-            return Ok(LEFT);
+            return Ok(if manner == Manner::Command { LEFT } else { 0 });
         }
         if !ready.call {
             continue;
@@ -122,13 +138,17 @@ fn run(
             match answer {
                 Answer::Stream(stream, socket) => {
                     relay.start(stream, socket).map_err(EnterError::Streams)?;
+                    if manner != Manner::Command && terminal::is_raw() {
+                        // The app's terminal was made before anybody could say how large it is.
+                        pass_on(Received::Resized, &mut call).map_err(EnterError::Streams)?;
+                    }
                 }
                 Answer::Other(Reply::Ended { status, line }) => {
                     finish(relay, line);
                     return Ok(status);
                 }
                 Answer::Other(Reply::Refused { line }) => return Err(EnterError::Refused(line)),
-                Answer::Other(Reply::Stream { .. }) => {}
+                Answer::Other(Reply::Stream { .. } | Reply::Streams { .. }) => {}
                 Answer::End => {
                     relay.finish();
                     return Err(EnterError::PodEnded);

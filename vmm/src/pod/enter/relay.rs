@@ -16,6 +16,7 @@ use std::{
 use agent::protocol::StreamKind;
 use rustix::event::{EventfdFlags, eventfd};
 
+use super::Manner;
 use crate::pod::{
     streams::{HostStdio, Progress, pump_in, pump_out, pump_typed},
     terminal,
@@ -25,32 +26,47 @@ use crate::pod::{
 #[derive(Debug)]
 pub struct Relay {
     stdio: HostStdio,
+    /// Whether this side may type, and shows what comes.
+    input: bool,
+    output: bool,
     started: Vec<StreamKind>,
     outputs: Vec<JoinHandle<()>>,
     left: Arc<Left>,
 }
 
-/// Whether the user typed the escape.
+/// Whether the user wants out.
 #[derive(Debug)]
 struct Left {
-    typed: AtomicBool,
+    wanted: AtomicBool,
     event: OwnedFd,
+}
+
+impl Left {
+    fn set(&self) {
+        self.wanted.store(true, Ordering::Release);
+        // The counter is far from full.
+        let _ = rustix::io::write(&self.event, &1u64.to_ne_bytes());
+    }
 }
 
 impl Relay {
     /// No stream yet.
-    pub fn new(stdio: HostStdio) -> io::Result<Self> {
+    pub fn new(stdio: HostStdio, manner: Manner) -> io::Result<Self> {
+        let (input, output) = match manner {
+            Manner::Command => (true, true),
+            Manner::Attached { input, output } => (input, output),
+        };
         let left = Left {
-            typed: AtomicBool::new(false),
+            wanted: AtomicBool::new(false),
             event: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
         };
-        Ok(Relay { stdio, started: Vec::new(), outputs: Vec::new(), left: Arc::new(left) })
+        Ok(Relay { stdio, input, output, started: Vec::new(), outputs: Vec::new(), left: Arc::new(left) })
     }
 
-    /// Whether the user typed the escape: he wants out, whatever the command does. [`Relay`]'s descriptor is readable
-    /// then.
+    /// Whether the user typed the escape: he wants out, whatever the command does. Or typed all there is to type, and
+    /// waits for nothing else. [`Relay`]'s descriptor is readable then.
     pub fn was_left(&self) -> bool {
-        self.left.typed.load(Ordering::Acquire)
+        self.left.wanted.load(Ordering::Acquire)
     }
 
     /// Connects a stream of the command; each kind once.
@@ -60,19 +76,32 @@ impl Relay {
         }
         self.started.push(kind);
         match kind {
-            StreamKind::Stdin => {
-                let stdin = self.stdio.stdin;
-                // It ends with the process: the user's input may never.
-                thread::Builder::new().spawn(move || pump_in(stdin, &socket)).map(drop)
-            }
+            StreamKind::Stdin => self.start_input(socket),
             StreamKind::Stdout => self.start_output(socket, self.stdio.stdout),
             StreamKind::Stderr => self.start_output(socket, self.stdio.stderr),
             StreamKind::Tty => {
-                terminal::enter_raw_mode()?;
-                self.start_typing(socket.try_clone()?)?;
-                self.start_output(socket, self.stdio.stdout)
+                if self.input && terminal::is_terminal() {
+                    terminal::enter_raw_mode()?;
+                    self.start_typing(socket.try_clone()?)?;
+                } else if self.input {
+                    self.start_input(socket.try_clone()?)?;
+                }
+                if self.output { self.start_output(socket, self.stdio.stdout) } else { Ok(()) }
             }
         }
+    }
+
+    /// It ends with the process: the user's input may never.
+    fn start_input(&mut self, socket: UnixStream) -> io::Result<()> {
+        let Some(stdin) = self.stdio.stdin else { return Ok(()) };
+        let (output, left) = (self.output, self.left.clone());
+        let pump = move || {
+            pump_in(stdin, &socket);
+            if !output {
+                left.set();
+            }
+        };
+        thread::Builder::new().spawn(pump).map(drop)
     }
 
     fn start_output(&mut self, socket: UnixStream, to: BorrowedFd<'static>) -> io::Result<()> {
@@ -85,12 +114,11 @@ impl Relay {
     }
 
     fn start_typing(&mut self, socket: UnixStream) -> io::Result<()> {
-        let (stdin, left) = (self.stdio.stdin, self.left.clone());
+        let Some(stdin) = self.stdio.stdin else { return Ok(()) };
+        let left = self.left.clone();
         let pump = move || {
             if pump_typed(stdin, &socket) {
-                left.typed.store(true, Ordering::Release);
-                // The counter is far from full.
-                let _ = rustix::io::write(&left.event, &1u64.to_ne_bytes());
+                left.set();
             }
         };
         thread::Builder::new().spawn(pump).map(drop)

@@ -64,7 +64,7 @@ fn play(input: &str, script: impl FnOnce(Pod) + Send) -> Outcome {
     let (stdin, stdout) = (leak(stdin.into()), stdout);
     let stdout_twice: &'static OwnedFd = leak(stdout.try_clone().unwrap().into());
     let stdio =
-        HostStdio { stdin: stdin.as_fd(), stdout: stdout_twice.as_fd(), stderr: stdout_twice.as_fd() };
+        HostStdio { stdin: Some(stdin.as_fd()), stdout: stdout_twice.as_fd(), stderr: stdout_twice.as_fd() };
     let signals = Signals::block(false).unwrap();
     let request = Request::Signal { signal: 0 };
     let result = thread::scope(|scope| {
@@ -74,7 +74,7 @@ fn play(input: &str, script: impl FnOnce(Pod) + Send) -> Outcome {
             assert_eq!(pod.hear(), Request::Signal { signal: 0 });
             script(pod);
         });
-        run(&directory, &request, stdio, &signals)
+        run(&directory, &request, Manner::Command, stdio, &signals)
     });
     // Everything has been written by now, and fits a pipe.
     rustix::io::ioctl_fionbio(&screen, true).unwrap();
@@ -139,7 +139,8 @@ fn signals_go_to_the_command_and_the_third_one_ends_the_wait() {
         [pod.hear(), pod.hear(), pod.hear()]
     });
     assert_eq!([libc::SIGINT, libc::SIGTERM, libc::SIGHUP].map(raise), [0; 3]);
-    let status = run(&directory, &Request::Signal { signal: 0 }, HostStdio::own(), &signals).unwrap();
+    let status =
+        run(&directory, &Request::Signal { signal: 0 }, Manner::Command, HostStdio::own(), &signals).unwrap();
     let heard = pod.join().unwrap();
     // They are read lowest number first.
     assert_eq!(heard[1..], [Request::Signal { signal: 1 }, Request::Signal { signal: 2 }]);

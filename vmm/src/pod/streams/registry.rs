@@ -36,7 +36,8 @@ impl Registry {
     }
 }
 
-fn kinds(stdio: Stdio) -> &'static [StreamKind] {
+/// The streams of an app whose standard streams are connected so.
+pub fn kinds(stdio: Stdio) -> &'static [StreamKind] {
     match stdio {
         Stdio::Output => &[StreamKind::Stdout, StreamKind::Stderr],
         Stdio::Pipes => &[StreamKind::Stdin, StreamKind::Stdout, StreamKind::Stderr],

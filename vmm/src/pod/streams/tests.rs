@@ -27,7 +27,7 @@ struct Fixture {
 fn fixture(stdio: Stdio) -> Fixture {
     let (stdin, stdin_end) = pipe();
     let (stdout_end, stdout) = pipe();
-    let host = HostStdio { stdin: stdin.as_fd(), stdout: stdout.as_fd(), stderr: stdout.as_fd() };
+    let host = HostStdio { stdin: Some(stdin.as_fd()), stdout: stdout.as_fd(), stderr: stdout.as_fd() };
     Fixture {
         streams: Streams::new(&[app_spec("web", stdio)], host, &Logs::none()).unwrap(),
         stdin: File::from(stdin_end.try_clone().unwrap()),

@@ -2,7 +2,7 @@
 
 use std::os::fd::AsRawFd;
 
-use agent::protocol::{CommandSpec, HostMessage};
+use agent::protocol::{CommandSpec, HostMessage, StreamHeader, StreamKind};
 use event_manager::SubscriberOps;
 use vmm_sys_util::epoll::EventSet;
 
@@ -11,13 +11,17 @@ use crate::{
     event_loop::EventLoop,
     pod::{
         clients::{
-            Belongs, Command, look,
+            Belongs, Business, look,
             wire::{Reply, Request},
         },
         error::PodError,
         session::{Phase, SessionError},
+        streams::kinds,
     },
 };
+
+/// How many streams of an app a client can be attached to: as many as there are kinds.
+const MAX_STREAMS: usize = 4;
 
 impl<G: Guest> Supervisor<'_, G> {
     pub(super) fn on_client_connections(&mut self, event_loop: &mut EventLoop) -> Outcome {
@@ -43,59 +47,105 @@ impl<G: Guest> Supervisor<'_, G> {
 
     /// Does what a client asks for; false if it does not follow the rules.
     fn serve(&mut self, number: u32, request: Request) -> Result<bool, PodError> {
-        let Some(command) = self.listeners.clients.command(number) else { return Ok(false) };
-        let running = *command == Command::Running;
-        match request {
-            Request::Enter(_) if *command != Command::None => return Ok(false),
-            Request::Enter(spec) => self.enter(number, spec)?,
-            Request::Signal { signal } if running => {
+        let Some(business) = self.listeners.clients.business(number).cloned() else { return Ok(false) };
+        match (request, business) {
+            (Request::Streams { app }, Business::None) => {
+                let reply = match self.apps.iter().find(|known| known.name == app) {
+                    Some(app) => Reply::Streams { streams: kinds(app.stdio).to_vec() },
+                    None => no_app(&app),
+                };
+                self.listeners.clients.tell(number, &reply);
+            }
+            (request @ (Request::Enter(_) | Request::Attach { .. }), Business::None) => {
+                self.begin(number, request)?;
+            }
+            (Request::Enter(_) | Request::Attach { .. } | Request::Streams { .. }, _) => return Ok(false),
+            (Request::Signal { signal }, Business::Command) => {
                 self.tell_guest(&HostMessage::SignalCommand { command: number, signal })?;
             }
-            Request::Resize(size) if running => {
+            (Request::Resize(size), Business::Command) => {
                 self.tell_guest(&HostMessage::ResizeCommand { command: number, size })?;
             }
-            // The command has just ended, or is still to come.
-            Request::Signal { .. } | Request::Resize(_) => {}
+            (Request::Resize(size), Business::Attached(app)) => {
+                self.tell_guest(&HostMessage::Resize { app, size })?;
+            }
+            // What it is about has just ended, or is still to come.
+            (Request::Signal { .. } | Request::Resize(_), _) => {}
         }
         Ok(true)
     }
 
-    fn enter(&mut self, number: u32, spec: Box<CommandSpec>) -> Result<(), PodError> {
-        let clients = &mut self.listeners.clients;
-        let refuse = |line: String| Reply::Refused { line };
-        if !self.apps.iter().any(|app| app.name == spec.app) {
-            clients.tell(number, &refuse(format!("Pod has no app \"{}\"", spec.app)));
+    /// Begins what a client came for, now or when its app has been started.
+    fn begin(&mut self, number: u32, request: Request) -> Result<(), PodError> {
+        let app = match &request {
+            Request::Enter(spec) => &spec.app,
+            Request::Attach { app, .. } => app,
+            _ => return Ok(()),
+        };
+        if !self.apps.iter().any(|known| known.name == *app) {
+            self.listeners.clients.tell(number, &no_app(app));
             return Ok(());
         }
-        match self.session.phase() {
-            Phase::Silent | Phase::Starting => {
-                if let Some(command) = clients.command(number) {
-                    *command = Command::Waiting(spec);
-                }
+        let business = match self.session.phase() {
+            Phase::Finished => {
+                self.refuse(number, "Pod has ended");
+                Business::Done
             }
-            Phase::Finished => clients.tell(number, &refuse("Pod has ended".to_owned())),
-            Phase::Running => {
-                if self.tell_guest(&HostMessage::Enter { command: number, spec })? {
-                    if let Some(command) = self.listeners.clients.command(number) {
-                        *command = Command::Running;
-                    }
-                } else {
-                    let line = "Agent of the guest does not listen".to_owned();
-                    self.listeners.clients.tell(number, &refuse(line));
-                }
-            }
+            _ if !self.session.was_started(app) => Business::Waiting(request),
+            Phase::Silent | Phase::Starting | Phase::Running => match request {
+                Request::Enter(spec) => self.enter(number, spec)?,
+                Request::Attach { app, streams } => self.attach(number, app, &streams),
+                _ => Business::None,
+            },
+        };
+        if let Some(known) = self.listeners.clients.business(number) {
+            *known = business;
         }
         Ok(())
     }
 
-    /// The pod is ready for those who came early.
-    pub(super) fn enter_waiting(&mut self) -> Result<(), PodError> {
+    fn enter(&mut self, number: u32, spec: Box<CommandSpec>) -> Result<Business, PodError> {
+        if self.tell_guest(&HostMessage::Enter { command: number, spec })? {
+            return Ok(Business::Command);
+        }
+        self.refuse(number, "Agent of the guest does not listen");
+        Ok(Business::Done)
+    }
+
+    fn attach(&mut self, number: u32, app: String, wanted: &[StreamKind]) -> Business {
+        if !self.session.unfinished().any(|unfinished| unfinished == app) {
+            self.refuse(number, &format!("App \"{app}\" has ended"));
+            return Business::Done;
+        }
+        for stream in wanted.iter().take(MAX_STREAMS) {
+            let header = StreamHeader { app: app.clone(), stream: *stream };
+            match self.streams.taps().attach(&header, number) {
+                Ok(Some(socket)) => self.listeners.clients.attach(number, *stream, &socket),
+                Ok(None) => {
+                    self.refuse(number, &format!("App \"{app}\" has no open {stream:?}"));
+                    return Business::Done;
+                }
+                Err(error) => {
+                    self.refuse(number, &format!("Cannot attach to app \"{app}\": {error}"));
+                    return Business::Done;
+                }
+            }
+        }
+        Business::Attached(app)
+    }
+
+    fn refuse(&self, number: u32, line: &str) {
+        self.listeners.clients.tell(number, &Reply::Refused { line: line.to_owned() });
+    }
+
+    /// Begins what clients came for too early: their apps may have been started since.
+    pub(super) fn begin_waiting(&mut self) -> Result<(), PodError> {
         for number in self.listeners.clients.waiting() {
-            let command = self.listeners.clients.command(number);
-            if let Some(Command::Waiting(spec)) =
-                command.map(|command| std::mem::replace(command, Command::None))
+            let business = self.listeners.clients.business(number);
+            if let Some(Business::Waiting(request)) =
+                business.map(|business| std::mem::replace(business, Business::None))
             {
-                self.enter(number, spec)?;
+                self.begin(number, request)?;
             }
         }
         Ok(())
@@ -108,6 +158,7 @@ impl<G: Guest> Supervisor<'_, G> {
         // The loop must not know the descriptor any more when it is closed. It knows it now.
         let _ = event_loop.remove_subscriber(subscriber);
         drop(client);
+        self.streams.taps().detach(number);
         if running {
             self.tell_guest(&HostMessage::HangUp { command: number })?;
         }
@@ -168,4 +219,8 @@ impl<G: Guest> Supervisor<'_, G> {
             _ => Ok(false),
         }
     }
+}
+
+fn no_app(name: &str) -> Reply {
+    Reply::Refused { line: format!("Pod has no app \"{name}\"") }
 }

@@ -139,6 +139,7 @@ impl<G: Guest> Supervisor<'_, G> {
             let reaction = self.session.receive(message).map_err(PodError::Session)?;
             self.react(reaction, event_loop)?;
         }
+        self.begin_waiting()?;
         if let Some(error) = heard.error {
             return Err(PodError::Control(error));
         }
@@ -160,7 +161,7 @@ impl<G: Guest> Supervisor<'_, G> {
                 self.note("Pod is ready");
                 self.tell_service_manager("READY=1");
                 self.told(self.pod.directory.mark_ready());
-                self.enter_waiting()
+                Ok(())
             }
             Reaction::Show(line) => {
                 self.diagnostics.show(line);
@@ -171,6 +172,7 @@ impl<G: Guest> Supervisor<'_, G> {
                     self.first_failure.get_or_insert(status);
                 }
                 self.told(self.pod.directory.write_status(&app, status));
+                self.listeners.clients.app_ended(&app);
                 Ok(())
             }
             Reaction::CommandEnded { command, status, line } => {

@@ -22,6 +22,7 @@ use super::*;
 use crate::{
     pod::{
         clients::wire::{Reply, Request, SOCKET},
+        enter::{Answer, Call},
         session::SessionError,
         signals::stop_signal,
         streams::StreamError,
@@ -154,7 +155,7 @@ fn play<T: Send>(apps: &[&str], script: impl FnOnce(Script) -> T + Send) -> (Res
         directory: PodDirectory::at(root.path()),
         hints: vec![Hints { notify: true, stop_signal: Some(3), warning: None }],
         volumes: Volumes::default(),
-        stdio: HostStdio { stdin: rustix::stdio::stdin(), stdout: writer.as_fd(), stderr: writer.as_fd() },
+        stdio: HostStdio { stdin: None, stdout: writer.as_fd(), stderr: writer.as_fd() },
     };
     let ports = Ports::default();
     let script_parts = Script {
@@ -353,7 +354,7 @@ fn commands_wait_for_the_pod_and_get_their_streams_and_status() {
         let mut client = call(&script);
         write_frame(&mut client, &command("web")).unwrap();
         let mut control = script.say_hello();
-        send(&mut control, GuestMessage::Ready);
+        send(&mut control, GuestMessage::AppStarted { app: "web".into(), pid: 2 });
         let command = next_command(&mut control);
         let mut stream = script.connect(COMMAND_PORT);
         write_frame(&mut stream, &CommandHeader { command, stream: StreamKind::Stdout }).unwrap();
@@ -373,7 +374,7 @@ fn commands_wait_for_the_pod_and_get_their_streams_and_status() {
 fn what_a_client_says_reaches_its_command_and_its_end_does() {
     let (result, ()) = play(&["web"], |script| {
         let mut control = script.say_hello();
-        send(&mut control, GuestMessage::Ready);
+        send(&mut control, GuestMessage::AppStarted { app: "web".into(), pid: 2 });
         let mut clients = [call(&script), call(&script)];
         let commands = clients.each_mut().map(|client| {
             write_frame(client, &command("web")).unwrap();
@@ -406,7 +407,7 @@ fn what_a_client_says_reaches_its_command_and_its_end_does() {
 fn clients_that_break_the_rules_are_turned_away() {
     let (result, ()) = play(&["web"], |script| {
         let mut control = script.say_hello();
-        send(&mut control, GuestMessage::Ready);
+        send(&mut control, GuestMessage::AppStarted { app: "web".into(), pid: 2 });
         let mut stranger = call(&script);
         write_frame(&mut stranger, &command("other")).unwrap();
         let refusal = Reply::Refused { line: "Pod has no app \"other\"".into() };
@@ -430,7 +431,7 @@ fn clients_that_break_the_rules_are_turned_away() {
 fn a_guest_that_invents_commands_fails_the_pod() {
     let (result, _control) = play(&["web"], |script| {
         let mut control = script.say_hello();
-        send(&mut control, GuestMessage::Ready);
+        send(&mut control, GuestMessage::AppStarted { app: "web".into(), pid: 2 });
         send(&mut control, GuestMessage::CommandEnded { command: 1, status: 0, line: None });
         control
     });
@@ -446,4 +447,44 @@ fn the_socket_is_roots_alone() {
         mode & 0o777
     });
     assert_eq!(mode, 0o600);
+}
+
+#[test]
+fn attached_clients_hear_an_app_until_it_ends() {
+    let (result, ()) = play(&["web"], |mut script| {
+        let mut call = Call::connect(&PodDirectory::at(&script.root)).unwrap();
+        call.send(&Request::Streams { app: "web".into() }).unwrap();
+        let streams = vec![StreamKind::Stdout, StreamKind::Stderr];
+        assert!(
+            matches!(&call.receive().unwrap()[..], [Answer::Other(Reply::Streams { streams: known })] if *known == streams)
+        );
+        // Before the guest is there.
+        call.send(&Request::Attach { app: "web".into(), streams: vec![StreamKind::Stdout] }).unwrap();
+        let mut control = script.say_hello();
+        let mut stdout = script.open("web", StreamKind::Stdout);
+        send(&mut control, GuestMessage::AppStarted { app: "web".into(), pid: 2 });
+        let answers = call.receive().unwrap();
+        let [Answer::Stream(StreamKind::Stdout, attached)] = &answers[..] else { panic!("{answers:?}") };
+        stdout.write_all(b"text").unwrap();
+        let mut text = [0; 4];
+        { attached }.read_exact(&mut text).unwrap();
+        assert_eq!(&text, b"text");
+        script.stdout.read_exact(&mut text).unwrap();
+        drop(stdout);
+        let mut rest = Vec::new();
+        { attached }.read_to_end(&mut rest).unwrap();
+        assert!(rest.is_empty());
+        exit(&mut control, "web", 0);
+        let ended = Reply::Ended { status: 0, line: None };
+        assert!(matches!(&call.receive().unwrap()[..], [Answer::Other(reply)] if *reply == ended));
+        let mut late = call_again(&script);
+        late.send(&Request::Attach { app: "web".into(), streams: vec![StreamKind::Stdout] }).unwrap();
+        assert!(matches!(&late.receive().unwrap()[..], [Answer::Other(Reply::Refused { .. })]));
+        send(&mut control, GuestMessage::Finished { status: 0 });
+    });
+    assert_eq!(result.unwrap(), Ending::Status(0));
+}
+
+fn call_again(script: &Script) -> Call {
+    Call::connect(&PodDirectory::at(&script.root)).unwrap()
 }

@@ -1,0 +1,58 @@
+//! What the commands share that are about an app of a running pod.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use super::output;
+use crate::pod::{Pod, State};
+use crate::stage1::{Entrypoint, Stage1};
+use crate::store::Store;
+
+/// How often a pod is looked at that has just been started.
+const POLL: Duration = Duration::from_millis(100);
+
+/// The pod once stage1 has said which process it is.
+pub fn started(mut pod: Pod) -> anyhow::Result<(Pod, i32)> {
+    loop {
+        let uuid = pod.uuid();
+        anyhow::ensure!(pod.state() == State::Running, "pod \"{uuid}\" isn't currently running");
+        if let Some(pid) = pod.pid()? {
+            return Ok((pod, pid));
+        }
+        std::thread::sleep(POLL);
+        pod.refresh()?;
+    }
+}
+
+/// The app that the command `verb` is about: the one that is named, or the only one.
+pub fn app(pod: &Pod, wanted: Option<&str>, verb: &str) -> anyhow::Result<String> {
+    let apps: Vec<String> = pod.manifest()?.apps.iter().map(|app| app.name.to_string()).collect();
+    match (wanted, apps.as_slice()) {
+        (Some(name), apps) if apps.iter().any(|app| app == name) => Ok(name.to_owned()),
+        (Some(name), apps) => {
+            anyhow::bail!("pod \"{}\" has no app \"{name}\" (there are: {})", pod.uuid(), apps.join(", "))
+        }
+        (None, [app]) => Ok(app.clone()),
+        (None, []) => anyhow::bail!("unable to determine app name: pod contains zero apps"),
+        (None, several) => {
+            output::error_line(format_args!(
+                "{verb}: pod contains multiple apps:\n\t{}",
+                several.join("\n\t")
+            ));
+            anyhow::bail!("unable to determine app name: specify app using \"rkt {verb} --app= ...\"")
+        }
+    }
+}
+
+/// stage1's program for an entrypoint: the one in the tree store, which no pod can have changed.
+pub fn program(pod: &Pod, store: &Store, entrypoint: Entrypoint) -> anyhow::Result<PathBuf> {
+    let stage1 = Stage1::of_pod(&pod.path())?;
+    let entrypoint = stage1.entrypoint(entrypoint)?;
+    let id = pod.stage1_tree().context("pod does not say which stage1 it was started with")?;
+    let tree =
+        store.rendered(&id)?.with_context(|| format!("stage1 \"{id}\" is not in the tree store any more"))?;
+    let found = tree.lowers().iter().map(|lower| lower.join(entrypoint)).find(|program| program.exists());
+    found.with_context(|| format!("stage1 \"{id}\" has no \"/{}\"", entrypoint.display()))
+}
