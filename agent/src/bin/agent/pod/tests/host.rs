@@ -265,7 +265,11 @@ fn agent(spec: &PodSpec) -> i32 {
     let host = UnixSockets(SOCKETS.into());
     let mut control = Control::connect(&host).unwrap();
     match pod::run(spec, &mut control, &host) {
-        Ok(status) => status,
+        Ok(status) => {
+            // What is still queued goes with the last message, which is main's to send.
+            control.drain().unwrap();
+            status
+        }
         Err(error) => {
             let text = failure::line(&error);
             control.queue(&GuestMessage::Failed { text }).unwrap();
