@@ -1,11 +1,14 @@
 //! The command lines with which stage0 calls the entrypoints (`rkt-reference` §3.2).
 
+mod attach;
+mod flag;
 #[cfg(test)]
 mod tests;
 
 use std::path::PathBuf;
 
-use agent::protocol::StreamKind;
+pub use attach::{AttachArguments, AttachMode, Endpoints};
+use flag::Flag;
 
 /// What `run` is told.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -67,57 +70,6 @@ pub struct EnterArguments {
     pub working_directory: Option<String>,
     /// Variables over those of the app.
     pub environment: Vec<(String, String)>,
-}
-
-/// What `attach` is told.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct AttachArguments {
-    /// Tell more.
-    pub debug: bool,
-    /// The app.
-    pub app: String,
-    /// To what of it.
-    pub mode: AttachMode,
-}
-
-/// What of an app one wants to attach to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum AttachMode {
-    /// Everything there is.
-    #[default]
-    Auto,
-    /// Nothing: what there is shall be listed.
-    List,
-    /// These.
-    Custom(Endpoints),
-}
-
-/// Ends of streams.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Endpoints {
-    /// Typing on the terminal.
-    pub tty_in: bool,
-    /// What the terminal shows.
-    pub tty_out: bool,
-    /// Standard input.
-    pub stdin: bool,
-    /// Standard output.
-    pub stdout: bool,
-    /// Standard error.
-    pub stderr: bool,
-}
-
-impl Endpoints {
-    /// The streams they are ends of.
-    pub fn streams(&self) -> Vec<StreamKind> {
-        let wanted = [
-            (self.stdin, StreamKind::Stdin),
-            (self.stdout, StreamKind::Stdout),
-            (self.stderr, StreamKind::Stderr),
-            (self.tty_in || self.tty_out, StreamKind::Tty),
-        ];
-        wanted.into_iter().filter(|(wanted, _)| *wanted).map(|(_, stream)| stream).collect()
-    }
 }
 
 /// `--dns-conf-mode`: where the two files of name resolution come from.
@@ -294,40 +246,6 @@ impl EnterArguments {
     }
 }
 
-impl AttachArguments {
-    /// Reads the words after the program's name.
-    pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Self, ArgumentError> {
-        let mut arguments = AttachArguments::default();
-        let mut action = String::new();
-        let mut endpoints = Endpoints::default();
-        let mut words = words.into_iter();
-        while let Some(word) = words.next() {
-            let flag = Flag::of(&word).ok_or_else(|| ArgumentError::UnknownFlag(word.clone()))?;
-            match flag.name {
-                "--debug" => arguments.debug = flag.switch("--debug")?,
-                "--app" => arguments.app = flag.value("--app", &mut words)?,
-                "--action" => action = flag.value("--action", &mut words)?,
-                "--tty-in" => endpoints.tty_in = flag.switch("--tty-in")?,
-                "--tty-out" => endpoints.tty_out = flag.switch("--tty-out")?,
-                "--stdin" => endpoints.stdin = flag.switch("--stdin")?,
-                "--stdout" => endpoints.stdout = flag.switch("--stdout")?,
-                "--stderr" => endpoints.stderr = flag.switch("--stderr")?,
-                _ => return Err(ArgumentError::UnknownFlag(word)),
-            }
-        }
-        if arguments.app.is_empty() {
-            return Err(ArgumentError::MissingValue("--app"));
-        }
-        arguments.mode = match action.as_str() {
-            "auto-attach" => AttachMode::Auto,
-            "list" => AttachMode::List,
-            "custom-attach" if !endpoints.streams().is_empty() => AttachMode::Custom(endpoints),
-            _ => return Err(ArgumentError::InvalidValue { flag: "--action", value: action }),
-        };
-        Ok(arguments)
-    }
-}
-
 impl DnsMode {
     fn parse(text: &str) -> Result<Self, ArgumentError> {
         let invalid = || ArgumentError::InvalidValue { flag: "--dns-conf-mode", value: text.to_owned() };
@@ -348,45 +266,6 @@ impl DnsMode {
             }
         }
         Ok(mode)
-    }
-}
-
-/// A word that is a flag, taken apart at its `=`.
-struct Flag<'a> {
-    name: &'a str,
-    value: Option<&'a str>,
-}
-
-impl<'a> Flag<'a> {
-    fn of(word: &'a str) -> Option<Self> {
-        if !word.starts_with('-') {
-            return None;
-        }
-        Some(match word.split_once('=') {
-            Some((name, value)) => Flag { name, value: Some(value) },
-            None => Flag { name: word, value: None },
-        })
-    }
-
-    /// `--flag`, or `--flag=true` and `--flag=false` as Go programs write them.
-    fn switch(&self, flag: &'static str) -> Result<bool, ArgumentError> {
-        match self.value {
-            None | Some("true") => Ok(true),
-            Some("false") => Ok(false),
-            Some(other) => Err(ArgumentError::InvalidValue { flag, value: other.to_owned() }),
-        }
-    }
-
-    /// `--flag=value` or `--flag value`.
-    fn value(
-        &self,
-        flag: &'static str,
-        words: &mut impl Iterator<Item = String>,
-    ) -> Result<String, ArgumentError> {
-        match self.value {
-            Some(value) => Ok(value.to_owned()),
-            None => words.next().ok_or(ArgumentError::MissingValue(flag)),
-        }
     }
 }
 

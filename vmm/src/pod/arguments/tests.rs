@@ -1,5 +1,7 @@
 use proptest::prelude::*;
 
+use agent::protocol::StreamKind;
+
 use super::*;
 
 const UUID: &str = "6b2c1f0e-0d4f-4c2a-9b7e-0123456789ab";
