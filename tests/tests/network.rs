@@ -102,15 +102,9 @@ fn the_default_network_masquerades_and_forwards_ports() {
     // A port is led to one pod only, and not away from a server of the host.
     for (port, word) in [("18080", pod.uuid.as_str()), ("18099", "in use")] {
         let _server = std::net::TcpListener::bind("0.0.0.0:18099").expect("a port");
-        let manifest = json!({
-            "acVersion": "0.8.11", "acKind": "PodManifest", "apps": [], "ports": [{
-                "name": "p", "hostPort": port.parse::<u32>().expect("a number"),
-                "podPort": {"name": "p", "protocol": "tcp", "port": 1},
-            }],
-        });
-        let file = rkt.dir().join("manifest.json");
-        fs::write(&file, manifest.to_string()).expect("write a manifest");
-        let finished = rkt.run(["run", &format!("--pod-manifest={}", file.display())]).expect_status(254);
+        let image = host::data_dir().join("networked.aci").display().to_string();
+        let run = ["run", &format!("--port=http:{port}"), &image, "--exec", "/bin/true"];
+        let finished = rkt.run(run).expect_status(254);
         let error = finished.stderr_text();
         assert!(error.contains(port) && error.contains(word) && error.lines().count() == 1, "{error}");
     }
