@@ -9,6 +9,7 @@ use loopback::layout::Layout;
 use loopback::registry::{PASSWORD, Registry, USER};
 use loopback::tokens::Tokens;
 use loopback::{Done, Rkt};
+use std::os::unix::fs::PermissionsExt;
 
 /// Configures credentials for a registry.
 fn log_in(rkt: &Rkt, host: &str, password: &str) {
@@ -80,4 +81,39 @@ fn tokens_open_registries() {
         "{asked:?}"
     );
     assert!(asked.len() <= 4, "a token is used again: {asked:?}");
+}
+
+#[test]
+fn credential_helpers_are_asked_for_the_registry() {
+    let rkt = Rkt::new();
+    let registry = Registry::guarded();
+    let layout = Layout::new(rkt.dir.path());
+    registry.push(&layout.image("a").layer("/etc", &[("f", "1")]), "a:1", &[]);
+    let (name, host) = (registry.image("a:1"), format!("127.0.0.1:{}", registry.port));
+    let bin = rkt.dir.path().join("bin");
+    let docker = rkt.dir.path().join(".docker");
+    std::fs::create_dir_all(&bin).unwrap();
+    std::fs::create_dir_all(&docker).unwrap();
+    let helper = |password: &str| {
+        let program = bin.join("docker-credential-test");
+        let text = format!(
+            "#!/bin/sh\n[ \"$1\" = get ] && [ \"$(cat)\" = {host} ] || exit 1\n\
+             echo '{{\"ServerURL\":\"{host}\",\"Username\":\"{USER}\",\"Secret\":\"{password}\"}}'\n"
+        );
+        std::fs::write(&program, text).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let fetch = |config: serde_json::Value| {
+        std::fs::write(docker.join("config.json"), config.to_string()).unwrap();
+        Done::of(rkt.command(&["fetch", "--full", &name]).env("PATH", &path).output().unwrap())
+    };
+    let for_host = |host: &str| serde_json::json!({"credHelpers": {host: "test"}});
+    helper(PASSWORD);
+    assert!(fetch(for_host("elsewhere.example.com")).failed().contains("wants credentials"));
+    let key = fetch(for_host(&host)).ok();
+    rkt.run(&["image", "rm", key.trim()]).ok();
+    assert_eq!(fetch(serde_json::json!({"credsStore": "test"})).ok(), key);
+    helper("wrong");
+    assert!(fetch(for_host(&host)).failed().contains("wants credentials"));
 }

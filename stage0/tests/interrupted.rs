@@ -21,17 +21,11 @@ fn stalled() -> (Rkt, Web, String) {
     (rkt, web, url)
 }
 
-fn partial(rkt: &Rkt) -> Option<PathBuf> {
-    let entries = std::fs::read_dir(rkt.data().join("cas/tmp")).ok()?;
-    let mut paths = entries.map(|entry| entry.unwrap().path());
-    paths.find(|path| path.to_string_lossy().contains("/aci-") && path.extension().is_none())
-}
-
 /// A fetch that has got all it will get.
 fn fetching(rkt: &Rkt, url: &str) -> Child {
     let child = rkt.command(&["fetch", url]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let start = Instant::now();
-    while !partial(rkt).is_some_and(|path| path.metadata().is_ok_and(|file| file.len() == 100_000)) {
+    while !rkt.partial().is_some_and(|path| path.metadata().is_ok_and(|file| file.len() == 100_000)) {
         assert!(start.elapsed() < Duration::from_secs(20), "nothing arrives");
         std::thread::sleep(Duration::from_millis(10));
     }
@@ -52,7 +46,7 @@ fn a_fetch_that_was_interrupted_is_resumed() {
         web.seen();
         rkt.fetch(&url);
         assert_eq!(web.seen()[0].headers["range"], "bytes=100000-");
-        assert!(partial(&rkt).is_none());
+        assert!(rkt.partial().is_none());
     }
 }
 
@@ -61,7 +55,7 @@ fn what_a_dead_fetch_left_is_swept_and_what_a_living_one_uses_is_not() {
     let (rkt, _web, url) = stalled();
     let child = fetching(&rkt, &url);
     rkt.run(&["image", "gc"]).ok();
-    assert!(partial(&rkt).is_some(), "a fetch still uses it");
+    assert!(rkt.partial().is_some(), "a fetch still uses it");
     end(child, Signal::KILL);
     rkt.run(&["image", "gc"]).ok();
     assert_eq!(rkt.stored(), [] as [PathBuf; 0]);
@@ -107,15 +101,7 @@ fn a_terminal_gets_bars_and_a_file_gets_lines() {
     assert!(plain.err.contains("image: downloading a.aci") && !plain.err.contains('\r'), "{plain:?}");
     let rkt = Rkt::new();
     let command = rkt.command(&["fetch", &url]);
-    let words: Vec<_> = command.get_args().map(|word| format!("'{}'", word.to_str().unwrap())).collect();
-    let line = format!("'{}' {}", command.get_program().to_str().unwrap(), words.join(" "));
-    let mut script = std::process::Command::new("script");
-    script
-        .args(["-qec", &line, "/dev/null"])
-        .env("HOME", rkt.dir.path())
-        .env("TERM", "xterm")
-        .stdin(Stdio::null());
-    let shown = Done::of(script.output().unwrap());
+    let shown = Done::of(rkt.on_terminal(&command).output().unwrap());
     assert!(shown.out.contains("a.aci") && shown.out.contains("\x1b["), "{shown:?}");
     assert!(!shown.out.contains("image: downloading"), "{shown:?}");
     assert_eq!(shown.status, Some(0));

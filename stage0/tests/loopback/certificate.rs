@@ -3,7 +3,7 @@
 use super::tool;
 use std::path::{Path, PathBuf};
 
-/// A key and the certificate it signed itself, for one address.
+/// A key and the certificate it signed itself, for addresses.
 pub struct Certificate {
     pub key: PathBuf,
     pub certificate: PathBuf,
@@ -12,19 +12,17 @@ pub struct Certificate {
 impl Certificate {
     /// Makes them in `dir`, for 127.0.0.1.
     pub fn new(dir: &Path) -> Self {
+        Self::of(dir, &["127.0.0.1"])
+    }
+
+    /// Makes them in `dir`, for some addresses.
+    pub fn of(dir: &Path, addresses: &[&str]) -> Self {
         let made = Certificate { key: dir.join("key.pem"), certificate: dir.join("certificate.pem") };
         let (key, certificate) = (made.key.to_str().unwrap(), made.certificate.to_str().unwrap());
         let fixed = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=test"];
-        let names = [
-            "-addext",
-            "basicConstraints=CA:FALSE",
-            "-addext",
-            "subjectAltName=IP:127.0.0.1",
-            "-keyout",
-            key,
-            "-out",
-            certificate,
-        ];
+        let name = format!("subjectAltName=IP:{}", addresses.join(",IP:"));
+        let names =
+            ["-addext", "basicConstraints=CA:FALSE", "-addext", &name, "-keyout", key, "-out", certificate];
         tool("openssl", "openssl", &[&fixed[..], &names].concat());
         made
     }

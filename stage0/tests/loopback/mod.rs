@@ -5,12 +5,15 @@
 pub mod aci;
 pub mod certificate;
 pub mod layout;
+pub mod nginx;
 pub mod registry;
 pub mod tokens;
 pub mod web;
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 /// Runs a tool and returns its standard output; fails naming the Debian package it belongs to.
 pub fn tool(program: &str, package: &str, args: &[&str]) -> String {
@@ -20,6 +23,11 @@ pub fn tool(program: &str, package: &str, args: &[&str]) -> String {
     };
     assert!(output.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// A port nobody listens on.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// rkt with a data directory of its own.
@@ -92,6 +100,49 @@ impl Rkt {
 
     pub fn run(&self, args: &[&str]) -> Done {
         Done::of(self.command(args).output().unwrap())
+    }
+
+    /// The same command with a terminal for its input, output and errors, all of which `script` shows as output.
+    pub fn on_terminal(&self, command: &Command) -> Command {
+        let words = std::iter::once(command.get_program()).chain(command.get_args());
+        let words: Vec<_> = words.map(|word| format!("'{}'", word.to_str().unwrap())).collect();
+        let mut script = Command::new("script");
+        script.args(["-qec", &words.join(" "), "/dev/null"]).env("TERM", "xterm").stdin(Stdio::null());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => script.env(name, value),
+                None => script.env_remove(name),
+            };
+        }
+        script
+    }
+
+    /// Runs a command on a terminal and types the answer when the question is there.
+    pub fn answer(&self, command: &Command, question: &str, answer: &str) -> Done {
+        let mut child =
+            self.on_terminal(command).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut output = child.stdout.take().unwrap();
+        let mut shown = Vec::new();
+        while !String::from_utf8_lossy(&shown).contains(question) {
+            let mut byte = [0];
+            let read = output.read(&mut byte).unwrap();
+            assert_eq!(read, 1, "nothing was asked: {}", String::from_utf8_lossy(&shown));
+            shown.extend(byte);
+        }
+        child.stdin.as_mut().unwrap().write_all(answer.as_bytes()).unwrap();
+        output.read_to_end(&mut shown).unwrap();
+        Done {
+            status: child.wait().unwrap().code(),
+            out: String::from_utf8(shown).unwrap(),
+            err: String::new(),
+        }
+    }
+
+    /// What has come of an image whose download has not ended.
+    pub fn partial(&self) -> Option<PathBuf> {
+        let entries = std::fs::read_dir(self.data().join("cas/tmp")).ok()?;
+        let mut paths = entries.map(|entry| entry.unwrap().path());
+        paths.find(|path| path.to_string_lossy().contains("/aci-") && path.extension().is_none())
     }
 
     /// Fetches an image and returns its whole key.
