@@ -7,7 +7,6 @@ use super::running::{app, program, started};
 use super::{Verb, parse, uuid_arg};
 use crate::pod::Pods;
 use crate::stage1::{self, Entrypoint};
-use crate::store::Store;
 
 /// `rkt attach`.
 pub const VERB: Verb = Verb {
@@ -124,7 +123,7 @@ fn run(words: &[String]) -> anyhow::Result<u8> {
     let pod = uuid_arg::one(&Pods::new(&data_dir), flags.uuid.as_ref(), flags.uuid_file.as_ref())?;
     let (pod, _) = started(pod)?;
     let app = app(&pod, flags.app.as_deref(), VERB.name)?;
-    let program = program(&pod, &Store::open(&data_dir)?, Entrypoint::Attach)?;
+    let program = program(&pod, &data_dir, Entrypoint::Attach)?;
     let arguments = flags.mode.arguments(&app, parsed.global.debug);
     // Returns only if stage1 cannot be executed.
     Err(stage1::enter_program(program, &pod.path(), &arguments).into())

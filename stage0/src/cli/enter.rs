@@ -6,7 +6,6 @@ use super::running::{app, program, started};
 use super::{Verb, output, parse, uuid_arg};
 use crate::pod::{Pod, Pods};
 use crate::stage1::{self, Entrypoint, Stage1};
-use crate::store::Store;
 
 /// What is run if nothing is asked for: every image with a shell has this one.
 const DEFAULT_COMMAND: &str = "/bin/sh";
@@ -87,7 +86,7 @@ fn run(words: &[String]) -> anyhow::Result<u8> {
         }
         command => arguments.extend_from_slice(command),
     }
-    let program = program(&pod, &Store::open(&data_dir)?, Entrypoint::Enter)?;
+    let program = program(&pod, &data_dir, Entrypoint::Enter)?;
     // Returns only if stage1 cannot be executed.
     Err(stage1::enter_program(program, &pod.path(), &arguments).into())
 }

@@ -1,6 +1,6 @@
 //! What the commands share that are about an app of a running pod.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -8,7 +8,8 @@ use anyhow::Context as _;
 use super::output;
 use crate::pod::{Pod, State};
 use crate::stage1::{Entrypoint, Stage1};
-use crate::store::Store;
+use crate::store::Dirs;
+use crate::tree::Tree;
 
 /// How often a pod is looked at that has just been started.
 const POLL: Duration = Duration::from_millis(100);
@@ -47,12 +48,12 @@ pub fn app(pod: &Pod, wanted: Option<&str>, verb: &str) -> anyhow::Result<String
 }
 
 /// stage1's program for an entrypoint: the one in the tree store, which no pod can have changed.
-pub fn program(pod: &Pod, store: &Store, entrypoint: Entrypoint) -> anyhow::Result<PathBuf> {
+pub fn program(pod: &Pod, data_dir: &Path, entrypoint: Entrypoint) -> anyhow::Result<PathBuf> {
     let stage1 = Stage1::of_pod(&pod.path())?;
     let entrypoint = stage1.entrypoint(entrypoint)?;
     let id = pod.stage1_tree().context("pod does not say which stage1 it was started with")?;
-    let tree =
-        store.rendered(&id)?.with_context(|| format!("stage1 \"{id}\" is not in the tree store any more"))?;
+    let tree = Tree::find(&Dirs::new(data_dir), &id)?
+        .with_context(|| format!("stage1 \"{id}\" is not in the tree store any more"))?;
     let found = tree.lowers().iter().map(|lower| lower.join(entrypoint)).find(|program| program.exists());
     found.with_context(|| format!("stage1 \"{id}\" has no \"/{}\"", entrypoint.display()))
 }

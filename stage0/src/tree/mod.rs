@@ -20,7 +20,7 @@ pub use verify::Verdict;
 use crate::archive::beneath::{self, Beneath, BeneathError};
 use crate::archive::name::{NameError, RelPath};
 use crate::archive::{Entry, ExtractError, Kind, TarError};
-use crate::store::{Key, Store, StoreError};
+use crate::store::{Dirs, Key, Store, StoreError};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
@@ -142,12 +142,22 @@ pub struct Tree {
 }
 
 impl Tree {
-    fn open(store: &Store, id: &str) -> Result<Self, RenderError> {
-        let dir = store.dirs().trees().join(id);
+    /// The tree with this id if it is rendered completely. Needs no index, so it works where nothing can be written.
+    pub fn find(dirs: &Dirs, id: &str) -> Result<Option<Self>, RenderError> {
+        if !dirs.trees().join(id).join(RENDERED).exists() {
+            return Ok(None);
+        }
+        let tree = Tree::open(dirs, id)?;
+        // Its layers may have been removed under it by hand; then it is rendered anew.
+        Ok(tree.lowers.iter().skip(1).all(|l| l.with_file_name(RENDERED).exists()).then_some(tree))
+    }
+
+    fn open(dirs: &Dirs, id: &str) -> Result<Self, RenderError> {
+        let dir = dirs.trees().join(id);
         let mut lowers = vec![dir.join(ROOTFS)];
         let list = dir.join(LAYERS);
         match std::fs::read_to_string(&list) {
-            Ok(ids) => lowers.extend(ids.lines().map(|id| store.dirs().trees().join(id).join(ROOTFS))),
+            Ok(ids) => lowers.extend(ids.lines().map(|id| dirs.trees().join(id).join(ROOTFS))),
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) => return Err(RenderError::io("read", &list)(e)),
         }

@@ -44,13 +44,7 @@ impl Store {
 
     /// The tree with this id if it is rendered completely.
     pub fn rendered(&self, id: &str) -> Result<Option<Tree>, RenderError> {
-        let dir = self.dirs().trees().join(id);
-        if !dir.join(RENDERED).exists() {
-            return Ok(None);
-        }
-        let tree = Tree::open(self, id)?;
-        // Its layers may have been removed under it by hand; then it is rendered anew.
-        Ok(tree.lowers().iter().skip(1).all(|l| l.with_file_name(RENDERED).exists()).then_some(tree))
+        Tree::find(self.dirs(), id)
     }
 
     /// The id of the tree that rendering this image makes.
