@@ -6,14 +6,13 @@
 
 use super::copy::write_found;
 use super::layer;
-use super::stack::{Found, Stack};
+use super::stack::{Descent, Found, Stack, is_dir};
 use super::{RenderError, open_root};
 use crate::archive::extract::{Extracted, OPAQUE_XATTR};
 use crate::archive::name::RelPath;
 use crate::archive::tar::{Entry, Kind};
 use crate::archive::{ExtractError, Extractor, Limits, Whiteouts};
 use crate::store::{LayerInfo, Store};
-use rustix::fs::{FileType, Stat};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -58,7 +57,8 @@ pub fn compose(store: &Store, layers: &[LayerInfo], dirs: &[PathBuf], top: &Path
     }
     let limits = Limits::from_env();
     let top = Extractor::new(open_root(top)?, limits, Whiteouts::AsFiles);
-    let mut composer = Composer { stack: &stack, open: &open, top, made: BTreeSet::new() };
+    let descent = Descent::new(&stack, 0);
+    let mut composer = Composer { stack: &stack, descent, open: &open, top, made: BTreeSet::new() };
     composer.mirror(&RelPath::default())?;
     composer.implied_directories()?;
     composer.foreign_links()?;
@@ -69,6 +69,7 @@ pub fn compose(store: &Store, layers: &[LayerInfo], dirs: &[PathBuf], top: &Path
 
 struct Composer<'a> {
     stack: &'a Stack,
+    descent: Descent<'a>,
     /// Per layer of the stack.
     open: &'a [Extracted],
     top: Extractor,
@@ -80,8 +81,11 @@ impl Composer<'_> {
     /// Gives directories without an entry of their own the looks of the next directory below that has one.
     fn implied_directories(&mut self) -> Result<(), RenderError> {
         for (number, extracted) in self.open.iter().enumerate() {
-            for path in &extracted.implied {
-                let shown = self.stack.providers(path, 0)?;
+            let mut implied: Vec<_> = extracted.implied.iter().collect();
+            // What is in one directory together: the order of bytes puts "a-b" before "a/b".
+            implied.sort_by(|a, b| a.components().cmp(b.components()));
+            for path in implied {
+                let shown = self.descent.providers(path)?;
                 let below = shown.iter().any(|(layer, _)| !self.open[*layer].implied.contains(path));
                 if shown.first().is_some_and(|(layer, _)| *layer == number) && below {
                     self.mirror(path)?;
@@ -129,20 +133,18 @@ impl Composer<'_> {
 
     /// Makes `path` and the directories on the way in `top`, looking as the layers say.
     fn mirror(&mut self, path: &RelPath) -> Result<(), RenderError> {
-        let mut walked = RelPath::default();
-        self.mirror_one(&walked)?;
-        for name in path.components() {
-            walked = walked.join(name);
-            self.mirror_one(&walked)?;
+        let mut missing = Vec::new();
+        let mut next = Some(path.clone());
+        while let Some(path) = next.filter(|path| !self.made.contains(path)) {
+            next = path.split().map(|(dir, _)| dir);
+            missing.push(path);
         }
-        Ok(())
+        missing.iter().rev().try_for_each(|path| self.mirror_one(path))
     }
 
     fn mirror_one(&mut self, path: &RelPath) -> Result<(), RenderError> {
-        if !self.made.insert(path.clone()) {
-            return Ok(());
-        }
-        let shown = self.stack.providers(path, 0)?;
+        self.made.insert(path.clone());
+        let shown = self.descent.providers(path)?;
         let own = shown.iter().find(|(layer, _)| !self.open[*layer].implied.contains(path));
         match own.or(shown.first()) {
             Some((layer, stat)) if is_dir(stat) => {
@@ -157,10 +159,6 @@ impl Composer<'_> {
             )?),
         }
     }
-}
-
-fn is_dir(stat: &Stat) -> bool {
-    FileType::from_raw_mode(stat.st_mode) == FileType::Directory
 }
 
 fn symlink(target: &str) -> Entry {

@@ -1,5 +1,9 @@
 //! The merged view of stacked directories, as overlayfs shows it, without a mount.
 
+mod descent;
+
+pub(super) use descent::Descent;
+
 use crate::archive::beneath::{Beneath, BeneathError, failed};
 use crate::archive::extract::{OPAQUE_XATTR, is_whiteout};
 use crate::archive::name::RelPath;
@@ -48,18 +52,10 @@ impl Stack {
     /// What the layers from number `from` down have at `path`, each with its number: the topmost first; one that
     /// is no directory, or opaque, is the last. Nothing above `from` is looked at.
     pub fn providers(&self, path: &RelPath, from: usize) -> Result<Vec<(usize, Stat)>, BeneathError> {
-        // A layer counts while nothing above hides it at this path or at a directory on the way.
-        let mut within: Vec<usize> = (from..self.layers.len()).collect();
-        let mut walked = RelPath::default();
-        let mut found = self.providers_among(&within, &walked)?;
-        for name in path.components() {
-            walked = walked.join(name);
-            within = found.iter().filter(|(_, stat)| is_dir(stat)).map(|(layer, _)| *layer).collect();
-            found = self.providers_among(&within, &walked)?;
-        }
-        Ok(found)
+        Ok(Descent::new(self, from).providers(path)?.to_vec())
     }
 
+    /// The same among some layers that nothing on the way to `path` hides.
     fn providers_among(&self, layers: &[usize], path: &RelPath) -> Result<Vec<(usize, Stat)>, BeneathError> {
         let mut found = Vec::new();
         for &number in layers {
@@ -152,7 +148,8 @@ impl Stack {
     }
 }
 
-fn is_dir(stat: &Stat) -> bool {
+/// Whether it is a directory.
+pub(super) fn is_dir(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::Directory
 }
 

@@ -1,6 +1,7 @@
 use super::*;
 use crate::archive::Limits;
 use crate::archive::forge::Forge;
+use crate::archive::name::RelPath;
 use crate::store::LayerInfo;
 use sha2::{Digest, Sha256};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -269,4 +270,20 @@ fn many_may_render_at_once() {
             });
         }
     });
+}
+
+/// Nearly as deep as a name may be. Looking each directory up from the root took minutes.
+#[test]
+fn depth_is_no_burden() {
+    let (_dir, store) = open();
+    let nested =
+        |name: &str| Forge::new().pax(&[("path", format!("{name}/{}f", "a/".repeat(2000)).as_bytes())]);
+    let layer = |text: &[u8]| nested("x").file("f", text).pax(&[("path", b"x/a-b")]).file("f", b"");
+    let key = layered(&store, "a", &[layer(b"1"), layer(b"2")]);
+    let start = std::time::Instant::now();
+    let tree = store.render(&key).unwrap();
+    assert!(start.elapsed() < std::time::Duration::from_secs(15), "{:?}", start.elapsed());
+    let (stack, path) = (tree.stack().unwrap(), format!("x/{}f", "a/".repeat(2000)));
+    let found = stack.find(&RelPath::parse(path.as_bytes()).unwrap()).unwrap().unwrap();
+    assert_eq!(std::io::read_to_string(found.open().unwrap()).unwrap(), "2");
 }
