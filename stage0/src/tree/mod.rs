@@ -99,6 +99,11 @@ pub enum RenderError {
     /// The tree was removed while it was being rendered.
     #[error("Tree {0} vanished while it was rendered")]
     Vanished(String),
+    /// The image was removed before its layers were unpacked.
+    #[error(
+        "Layer sha256:{0} is not in the store any more: its image was removed meanwhile (fetch it again)"
+    )]
+    LayerRemoved(String),
 }
 
 /// Says through an `io::Error` that an archive is longer than allowed.

@@ -92,7 +92,13 @@ impl Store {
                 continue;
             }
             let path = self.layer_blob(&info.diff_id);
-            let blob = File::open(&path).map_err(RenderError::io("open layer", &path))?;
+            let blob = match File::open(&path) {
+                Ok(blob) => blob,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    return Err(RenderError::LayerRemoved(info.diff_id.clone()));
+                }
+                Err(error) => return Err(RenderError::io("open layer", &path)(error)),
+            };
             if let Err(error) = lock.unpack(self, blob, limits) {
                 let _ = lock.discard(self);
                 return Err(error);
