@@ -46,8 +46,8 @@ pub trait VirtioDevice: Debug + Send {
     /// The largest size of each queue, which also says how many there are.
     fn queue_sizes(&self) -> &[u16];
 
-    /// Reads from the configuration space. Bytes beyond its end stay as they are (the transport passes zeroes).
-    fn read_config(&self, offset: u64, data: &mut [u8]);
+    /// The configuration space as it is now; at most 256 bytes are shown to the driver.
+    fn config_space(&self) -> Vec<u8>;
 
     /// Writes to the configuration space. Most devices have nothing writable.
     fn write_config(&mut self, _offset: u64, _data: &[u8]) {}
@@ -128,8 +128,8 @@ impl Interrupt {
         self.signal_used();
     }
 
-    /// Tells the driver that the configuration space has become what `read` fills in.
-    pub fn change_config(&self, read: impl FnOnce(&mut [u8])) {
+    /// Tells the driver that the configuration space has become what `read` returns.
+    pub fn change_config(&self, read: impl FnOnce() -> Vec<u8>) {
         self.registers.set_config(read);
         self.signal_config();
     }

@@ -49,7 +49,7 @@ impl BalloonTarget {
         let pages = u32::try_from(bytes / PAGE).unwrap_or(u32::MAX);
         self.0.target.store(pages, Ordering::SeqCst);
         if let Some(interrupt) = &*self.0.interrupt.lock().unwrap_or_else(PoisonError::into_inner) {
-            interrupt.change_config(|config| self.0.read_config(0, config));
+            interrupt.change_config(|| self.0.config_space());
         }
     }
 
@@ -60,11 +60,8 @@ impl BalloonTarget {
 }
 
 impl Shared {
-    fn read_config(&self, offset: u64, data: &mut [u8]) {
-        let fields = [&self.target, &self.actual].map(|field| field.load(Ordering::SeqCst).to_le_bytes());
-        let config = fields.concat();
-        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(config.len());
-        data.iter_mut().zip(&config[start..]).for_each(|(to, from)| *to = *from);
+    fn config_space(&self) -> Vec<u8> {
+        [&self.target, &self.actual].map(|field| field.load(Ordering::SeqCst).to_le_bytes()).concat()
     }
 
     fn set_interrupt(&self, interrupt: Option<Arc<Interrupt>>) {
@@ -85,8 +82,8 @@ impl VirtioDevice for Balloon {
         &QUEUE_SIZES
     }
 
-    fn read_config(&self, offset: u64, data: &mut [u8]) {
-        self.shared.read_config(offset, data);
+    fn config_space(&self) -> Vec<u8> {
+        self.shared.config_space()
     }
 
     fn write_config(&mut self, offset: u64, data: &[u8]) {

@@ -72,11 +72,8 @@ impl VirtioDevice for Fs {
         &self.queue_sizes
     }
 
-    fn read_config(&self, offset: u64, data: &mut [u8]) {
-        let rest = usize::try_from(offset).ok().and_then(|offset| self.config_space.get(offset..));
-        for (byte, value) in data.iter_mut().zip(rest.unwrap_or_default()) {
-            *byte = *value;
-        }
+    fn config_space(&self) -> Vec<u8> {
+        self.config_space.to_vec()
     }
 
     fn activate(&mut self, activation: Activation) -> Result<(), ActivateError> {

@@ -38,11 +38,11 @@ impl RegisterPage {
         }
     }
 
-    /// Changes the configuration space to what `read` fills in.
-    pub fn set_config(&self, read: impl FnOnce(&mut [u8])) {
+    /// Changes the configuration space to what `read` returns.
+    pub fn set_config(&self, read: impl FnOnce() -> Vec<u8>) {
         let _alone = self.config.lock().unwrap_or_else(PoisonError::into_inner);
         let mut bytes = [0; CONFIG_LEN];
-        read(&mut bytes);
+        bytes.iter_mut().zip(read()).for_each(|(shown, byte)| *shown = byte);
         for (register, word) in (VIRTIO_MMIO_CONFIG..).step_by(WORD).zip(bytes.as_chunks().0) {
             self.set(register, u32::from_le_bytes(*word));
         }

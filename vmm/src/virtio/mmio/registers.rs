@@ -60,7 +60,7 @@ impl MmioTransport {
     }
 
     pub(super) fn publish_config(&self) {
-        self.page.set_config(|bytes| self.device.read_config(0, bytes));
+        self.page.set_config(|| self.device.config_space());
     }
 
     fn write_register(&mut self, offset: u32, value: u32) {

@@ -27,7 +27,9 @@ impl VirtioDevice for Rng {
         &[QUEUE_SIZE]
     }
 
-    fn read_config(&self, _offset: u64, _data: &mut [u8]) {}
+    fn config_space(&self) -> Vec<u8> {
+        Vec::new()
+    }
 
     fn activate(&mut self, activation: Activation) -> Result<(), ActivateError> {
         let Activation { memory, mut queues, interrupt, event_loop, .. } = activation;

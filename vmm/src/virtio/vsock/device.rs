@@ -40,12 +40,8 @@ impl VirtioDevice for Vsock {
     }
 
     /// `guest_cid` is all there is (virtio 1.2 §5.10.4).
-    fn read_config(&self, offset: u64, data: &mut [u8]) {
-        let config = self.guest_cid.to_le_bytes();
-        let rest = usize::try_from(offset).ok().and_then(|offset| config.get(offset..)).unwrap_or_default();
-        for (byte, value) in data.iter_mut().zip(rest) {
-            *byte = *value;
-        }
+    fn config_space(&self) -> Vec<u8> {
+        self.guest_cid.to_le_bytes().to_vec()
     }
 
     fn activate(&mut self, activation: Activation) -> Result<(), ActivateError> {
