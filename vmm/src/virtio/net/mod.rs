@@ -25,6 +25,7 @@ mod features;
 mod pairs;
 mod pieces;
 mod receive;
+mod steering;
 mod tap;
 mod transmit;
 mod used;

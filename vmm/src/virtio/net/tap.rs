@@ -14,7 +14,7 @@ use libc::{
     TUNSETVNETHDRSZ, ifreq,
 };
 
-use super::HEADER_LEN;
+use super::{HEADER_LEN, steering};
 
 /// The most queue pairs of one interface: beyond this the host's CPUs are the limit.
 const MAX_QUEUE_PAIRS: u16 = 8;
@@ -77,6 +77,10 @@ impl Tap {
             let (queue, actual_name) = open_queue(&name, exclusive | several)?;
             queues.push(queue);
             name = actual_name;
+        }
+        if let [first, _, ..] = &queues[..] {
+            // Where the kernel cannot, packets of a flow may overtake each other.
+            let _ = steering::by_flow(first);
         }
         Ok(Tap { name, queues: queues.into() })
     }

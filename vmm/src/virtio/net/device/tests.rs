@@ -4,7 +4,7 @@ mod control;
 mod properties;
 mod receive;
 mod transmit;
-mod wire;
+pub mod wire;
 
 use std::time::Duration;
 
