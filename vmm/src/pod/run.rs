@@ -21,9 +21,10 @@ use super::{
     error::PodError,
     hints::Hints,
     lock::PodLock,
-    network::{GuestNetwork, Networks},
+    network::{GuestNetwork, NetworkError, Networks},
     signals::{Ending, Signals},
     sizing, spec,
+    stopping::Stop,
     streams::HostStdio,
     supervisor::{Listeners, Pod, Supervisor},
     terminal, volumes,
@@ -96,7 +97,11 @@ fn run_machine(
     let machine = build(config, event_loop.remote_endpoint())?;
     // The slow part of the machine is on its own thread until here.
     pod.directory.write_pid(process::id())?;
-    let (network_ports, network) = networks.set_up(queue_pairs(cpus))?;
+    let joined = networks.set_up(queue_pairs(cpus), Some(signals));
+    if let Some(cause) = joined.as_ref().err().and_then(NetworkError::stopped) {
+        return Ok(Stop::before_start(cause));
+    }
+    let (network_ports, network) = joined?;
     pod.network = network;
     let network_devices: Vec<Net> = network_ports.into_iter().map(|port| Net::new(port.device)).collect();
     if pod.arguments.debug {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use libc::{SIGTERM, c_int};
 
-use super::signals::Ending;
+use super::signals::{self, Ending, Received, Signals};
 
 /// How long apps may take after SIGTERM before they are killed.
 pub const GRACE: Duration = Duration::from_secs(10);
@@ -22,6 +22,23 @@ pub enum Cause {
     Signal(c_int),
     /// The `stop` entrypoint.
     Entrypoint,
+}
+
+impl Cause {
+    /// The first signal among those that wait which wants the pod ended, while there is neither guest nor terminal to care
+    /// for the others.
+    pub fn waiting(signals: &Signals) -> Option<Cause> {
+        while let Some(received) = signals.next() {
+            match received {
+                Received::Terminate(number) => return Some(Cause::Signal(number)),
+                Received::Stop => return Some(Cause::Entrypoint),
+                Received::Suspend => signals::suspend(),
+                // The guest is told the size when it starts.
+                Received::Resized => {}
+            }
+        }
+        None
+    }
 }
 
 /// A request to end the pod.

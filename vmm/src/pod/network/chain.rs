@@ -10,21 +10,24 @@ use super::{
     plugin::{Action, Call, PluginError, Plugins},
     record::Attachment,
 };
+use crate::pod::signals::Signals;
 
 /// The capability through which plugins learn of forwarded ports.
 const PORT_MAPPINGS: &str = "portMappings";
 
-/// Calls every plugin to join, each with the answer of the one before it. The last one's is kept.
+/// Calls every plugin to join, each with the answer of the one before it. The last one's is kept. A signal that asks for
+/// the pod's end ends this.
 pub fn add(
     attachment: &mut Attachment,
     plugins: &Plugins,
     container: &str,
     namespace: &Path,
+    signals: Option<&Signals>,
 ) -> Result<(), PluginError> {
     let mut result = None;
     for plugin in &attachment.plugins {
         let config = config(attachment, plugin, result.as_ref());
-        let call = call(attachment, Action::Add, container, Some(namespace));
+        let call = Call { signals, ..call(attachment, Action::Add, container, Some(namespace)) };
         result = Some(plugins.add(Attachment::kind(plugin), &config, &call)?);
     }
     attachment.result = result;
@@ -61,7 +64,8 @@ fn call<'a>(
     container: &'a str,
     namespace: Option<&'a Path>,
 ) -> Call<'a> {
-    Call { command, container, namespace, interface: &attachment.interface, arguments: &attachment.arguments }
+    let Attachment { interface, arguments, .. } = attachment;
+    Call { command, container, namespace, interface, arguments, signals: None }
 }
 
 /// A plugin's configuration with what is known at run time.

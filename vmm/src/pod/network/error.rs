@@ -6,7 +6,10 @@ use super::{
     choice::ChoiceError, config::ConfigError, flannel::FlannelError, namespace::NamespaceError,
     neighbours::NeighbourError, plugin::PluginError, ports::PortError,
 };
-use crate::{pod::directory::DirectoryError, virtio::net::TapError};
+use crate::{
+    pod::{directory::DirectoryError, stopping::Cause},
+    virtio::net::TapError,
+};
 
 /// Why a pod cannot have its networks. Displayed with its sources, it is one line for the user.
 #[derive(Debug, thiserror::Error)]
@@ -99,6 +102,16 @@ pub enum NetworkError {
     /// The pod's directory.
     #[error("Cannot use the pod's directory")]
     Directory(#[from] DirectoryError),
+}
+
+impl NetworkError {
+    /// Who wanted the pod ended, if that is why.
+    pub fn stopped(&self) -> Option<Cause> {
+        match self {
+            NetworkError::Join { source: PluginError::Stopped(_, cause), .. } => Some(*cause),
+            _ => None,
+        }
+    }
 }
 
 fn list(directories: &[PathBuf]) -> String {

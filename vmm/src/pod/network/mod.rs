@@ -41,7 +41,7 @@ use self::{
     record::{Attachment, Record},
     result::Outcome,
 };
-use super::{arguments::RunArguments, directory::PodDirectory};
+use super::{arguments::RunArguments, directory::PodDirectory, signals::Signals};
 
 /// What the guest learns of its networks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -75,7 +75,8 @@ impl Networks {
     ) -> Result<Self, NetworkError> {
         let local_config = arguments.local_config.as_deref();
         let choice = Choice::parse(&arguments.networks)?;
-        let configurations = plan::configurations(directory.root(), local_config);
+        let configurations =
+            plan::configurations(directory.root(), local_config);
         let plugins = plan::plugins(directory.root(), local_config);
         let plan = Plan::new(&choice, manifest, &configurations, plugins)?;
         Self::of_plan(plan, &arguments.uuid, directory, arguments.debug)
@@ -108,8 +109,13 @@ impl Networks {
         Ok(self.directory.write_file(record::NAMESPACE, &path)?)
     }
 
-    /// Joins the networks: plugins first, then a tap of so many queue pairs for each interface they made.
-    pub fn set_up(&mut self, queue_pairs: u16) -> Result<(Vec<Port>, GuestNetwork), NetworkError> {
+    /// Joins the networks: plugins first, then a tap of so many queue pairs for each interface they made. A signal that
+    /// asks for the pod's end ends the plugins, and this with [`NetworkError::stopped`].
+    pub fn set_up(
+        &mut self,
+        queue_pairs: u16,
+        signals: Option<&Signals>,
+    ) -> Result<(Vec<Port>, GuestNetwork), NetworkError> {
         let Some(namespace) = &self.namespace else { return Ok(Default::default()) };
         let mut outcomes = Vec::new();
         for index in 0..self.record.attachments.len() {
@@ -117,7 +123,7 @@ impl Networks {
             let network = attachment.network.clone();
             let kind = attachment.plugins.first().map(Attachment::kind).unwrap_or_default();
             say(self.debug, &format!("loading network {network} with type {kind}"));
-            chain::add(attachment, &self.plugins, &self.uuid, namespace.path())
+            chain::add(attachment, &self.plugins, &self.uuid, namespace.path(), signals)
                 .map_err(|source| NetworkError::Join { network: network.clone(), source })?;
             let result = attachment.result.clone().unwrap_or_default();
             let outcome = Outcome::of(&result);

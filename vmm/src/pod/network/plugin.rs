@@ -27,7 +27,7 @@ use rustix::{
 };
 use serde_json::Value;
 
-use crate::pod::diagnostics::sanitized;
+use crate::pod::{diagnostics::sanitized, signals::Signals, stopping::Cause};
 
 /// How long one call of a plugin may take; leases by DHCP are the slow ones.
 pub const LIMIT: Duration = Duration::from_secs(60);
@@ -67,6 +67,8 @@ pub struct Call<'a> {
     pub interface: &'a str,
     /// `K=V;K=V`.
     pub arguments: &'a str,
+    /// Whoever wants the pod ended ends the plugin, if there are any.
+    pub signals: Option<&'a Signals>,
 }
 
 /// Why a plugin did not do what it was called for.
@@ -100,6 +102,9 @@ pub enum PluginError {
         /// How long it was waited for.
         seconds: u64,
     },
+    /// Nobody wants the pod any more.
+    #[error("CNI plugin {0:?} was killed, because the pod is to end")]
+    Stopped(String, Cause),
     /// It prints without end.
     #[error("CNI plugin {0:?} printed more than {MAX_OUTPUT} bytes and was killed")]
     Chatters(String),
@@ -168,8 +173,9 @@ impl Plugins {
         let path = self.find(name)?;
         let failed = |source| PluginError::Execute { path: path.clone(), source };
         let child = self.spawn(&path, config, call).map_err(failed)?;
-        let heard = hear(child, self.limit).map_err(failed)?;
+        let heard = hear(child, self.limit, call.signals).map_err(failed)?;
         match heard.end {
+            End::Stopped(cause) => Err(PluginError::Stopped(name.to_owned(), cause)),
             End::Late => Err(PluginError::Hangs { name: name.to_owned(), seconds: self.limit.as_secs() }),
             End::Loud => Err(PluginError::Chatters(name.to_owned())),
             End::Exited(status) if status.success() => Ok(heard.stdout),
@@ -189,7 +195,7 @@ impl Plugins {
             .stdin(config_file(config)?)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            // A Ctrl-C is for the pod, and a plugin half way would leave things behind.
+            // A Ctrl-C is for the pod, which ends plugins and undoes what they did half way.
             .process_group(0);
         // Half a join can be undone by `gc`, which must not come while it goes on. Half a leave cannot: what a plugin
         // needs to know for the other half may be gone.
@@ -250,6 +256,7 @@ enum End {
     Exited(ExitStatus),
     Late,
     Loud,
+    Stopped(Cause),
 }
 
 struct Heard {
@@ -258,10 +265,11 @@ struct Heard {
     end: End,
 }
 
-/// Reads what a child prints until it ends; kills it when it takes too long or prints too much.
-fn hear(mut child: Child, limit: Duration) -> io::Result<Heard> {
+/// Reads what a child prints until it ends; kills it when it takes too long or prints too much, or when a signal asks for
+/// the pod's end.
+fn hear(mut child: Child, limit: Duration, signals: Option<&Signals>) -> io::Result<Heard> {
     let pid = Pid::from_child(&child);
-    let outcome = listen(&mut child, pid, limit);
+    let outcome = listen(&mut child, pid, limit, signals);
     if !matches!(outcome, Ok((_, _, None))) {
         // Its helpers too; that they are gone already is no failure.
         let _ = kill_process_group(pid, Signal::KILL);
@@ -271,7 +279,12 @@ fn hear(mut child: Child, limit: Duration) -> io::Result<Heard> {
     Ok(Heard { stdout, stderr, end: end.unwrap_or(End::Exited(ExitStatus::from_raw(status.into_raw()))) })
 }
 
-fn listen(child: &mut Child, pid: Pid, limit: Duration) -> io::Result<(Vec<u8>, Vec<u8>, Option<End>)> {
+fn listen(
+    child: &mut Child,
+    pid: Pid,
+    limit: Duration,
+    signals: Option<&Signals>,
+) -> io::Result<(Vec<u8>, Vec<u8>, Option<End>)> {
     let process = pidfd_open(pid, PidfdFlags::empty())?;
     let mut streams = [
         Stream::new(child.stdout.take().map(OwnedFd::from)),
@@ -284,7 +297,7 @@ fn listen(child: &mut Child, pid: Pid, limit: Duration) -> io::Result<(Vec<u8>, 
             break Some(End::Late);
         }
         // What was printed before the end is in the pipes when the end is seen.
-        let ended = wait(&process, &streams, left)?;
+        let ended = wait(&process, &streams, signals, left)?;
         for stream in &mut streams {
             stream.drain()?;
         }
@@ -294,16 +307,25 @@ fn listen(child: &mut Child, pid: Pid, limit: Duration) -> io::Result<(Vec<u8>, 
         if ended {
             break None;
         }
+        if let Some(cause) = signals.and_then(Cause::waiting) {
+            break Some(End::Stopped(cause));
+        }
     };
     let [stdout, stderr] = streams;
     Ok((stdout.text, stderr.text, end))
 }
 
-/// Waits for output or the end; true at the end.
-fn wait(process: &OwnedFd, streams: &[Stream], limit: Duration) -> io::Result<bool> {
+/// Waits for output, a signal, or the end; true at the end.
+fn wait(
+    process: &OwnedFd,
+    streams: &[Stream],
+    signals: Option<&Signals>,
+    limit: Duration,
+) -> io::Result<bool> {
     let mut watched = vec![PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN)];
     let open = streams.iter().filter_map(|stream| stream.pipe.as_ref());
     watched.extend(open.map(|pipe| PollFd::from_borrowed_fd(pipe.as_fd(), PollFlags::IN)));
+    watched.extend(signals.map(|signals| PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN)));
     let timeout = Timespec { tv_sec: limit.as_secs() as i64, tv_nsec: limit.subsec_nanos().into() };
     match poll(&mut watched, Some(&timeout)) {
         Ok(_) => Ok(!watched[0].revents().is_empty()),

@@ -88,7 +88,7 @@ impl Bed {
 
     fn set_up(&self, choice: &str) -> (Networks, Vec<Port>, GuestNetwork) {
         let mut networks = self.prepare(choice, json!([])).unwrap();
-        let (ports, guest) = networks.set_up(2).unwrap();
+        let (ports, guest) = networks.set_up(2, None).unwrap();
         (networks, ports, guest)
     }
 
@@ -177,7 +177,7 @@ fn every_version_of_the_protocol_with_a_forwarded_port() {
             }
             bed.configure("b.conf", &config);
             let mut networks = bed.prepare("b", port.clone()).unwrap();
-            let (ports, guest) = networks.set_up(1).unwrap();
+            let (ports, guest) = networks.set_up(1, None).unwrap();
             assert_eq!(guest.interfaces[0].addresses.len(), 1, "{version:?}");
             let address = guest.interfaces[0].addresses[0].0;
             let rules = run("iptables", "-t nat -S");
@@ -235,7 +235,7 @@ fn after_a_crash_all_is_undone_by_another_process() {
         }]);
         let mut networks = bed.prepare("c", port).unwrap();
         // The process dies: its descriptors close, and nothing else happens.
-        drop(networks.set_up(1).unwrap());
+        drop(networks.set_up(1, None).unwrap());
         drop(networks);
         assert_eq!(bed.addresses().len(), 1);
         for _ in 0..2 {
@@ -258,7 +258,7 @@ fn a_failure_leaves_nothing_behind() {
         let taken = json!({"name": "full", "type": "ptp", "ipam": bed.ipam("10.8.0.0/24")});
         bed.configure("2.conf", &taken);
         let mut networks = bed.prepare("good,full:IP=10.8.1.1", json!([])).unwrap();
-        let error = networks.set_up(1).unwrap_err();
+        let error = networks.set_up(1, None).unwrap_err();
         let line = format!("{error}: {}", std::error::Error::source(&error).unwrap());
         assert!(line.starts_with("Cannot join network \"full\": CNI plugin \"ptp\" failed: "), "{line}");
         assert!(line.contains("10.8.1.1"), "{line}");

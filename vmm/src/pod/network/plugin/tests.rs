@@ -22,6 +22,7 @@ fn call() -> Call<'static> {
         namespace: Some(Path::new("/run/netns/x")),
         interface: "eth0",
         arguments: "IP=10.0.0.9",
+        signals: None,
     }
 }
 
@@ -80,6 +81,20 @@ fn one_that_hangs_is_killed_with_its_helpers() {
         std::thread::sleep(Duration::from_millis(20));
         false
     }));
+}
+
+#[test]
+fn one_that_hangs_ends_with_the_pod() {
+    let (_directory, plugins) = plugins(&[("p", "sleep 600"), ("quick", "echo {}")]);
+    let signals = Signals::block(true).unwrap();
+    let with_signal = |name, number| {
+        // SAFETY: the signal is blocked in this thread, which it is raised for.
+        unsafe { libc::raise(number) };
+        plugins.add(name, &json!({}), &Call { signals: Some(&signals), ..call() })
+    };
+    let error = with_signal("p", libc::SIGINT).unwrap_err();
+    assert!(matches!(error, PluginError::Stopped(_, Cause::Signal(libc::SIGINT))), "{error}");
+    assert_eq!(with_signal("quick", libc::SIGWINCH).unwrap(), json!({}));
 }
 
 #[test]
