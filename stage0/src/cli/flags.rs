@@ -10,6 +10,9 @@ use crate::trust::Keystore;
 /// Where rkt keeps images and pods if nobody says otherwise.
 const DEFAULT_DATA_DIR: &str = "/var/lib/rkt";
 
+/// Where the distribution's configuration is if nobody says otherwise; stage1 knows it, too.
+const DEFAULT_SYSTEM_CONFIG: &str = "/usr/lib/rkt";
+
 /// Flags that every command takes (reference §1.2).
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Global options")]
@@ -23,11 +26,11 @@ pub struct GlobalFlags {
     pub dir: Option<String>,
 
     /// System configuration directory
-    #[arg(long, value_name = "DIR", default_value = "/usr/lib/rkt")]
+    // Absolute, and so is the next: stage1, which is told both, works in another directory.
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_SYSTEM_CONFIG, value_parser = |text: &str| std::path::absolute(text))]
     pub system_config: PathBuf,
 
     /// Local configuration directory
-    // Absolute: stage1, which is told it, works in another directory.
     #[arg(long, value_name = "DIR", default_value = "/etc/rkt", value_parser = |text: &str| std::path::absolute(text))]
     pub local_config: PathBuf,
 
@@ -69,6 +72,11 @@ impl GlobalFlags {
     pub fn config(&self) -> Result<Config, ConfigError> {
         let user = self.user_config.as_deref().filter(|dir| !dir.is_empty()).map(Path::new);
         Config::load([self.system_config.as_path(), self.local_config.as_path()].into_iter().chain(user))
+    }
+
+    /// The system configuration directory, if it is not the usual one.
+    pub fn system_config_elsewhere(&self) -> Option<PathBuf> {
+        (self.system_config != Path::new(DEFAULT_SYSTEM_CONFIG)).then(|| self.system_config.clone())
     }
 
     /// What decides how images are fetched.

@@ -1,6 +1,6 @@
 //! The arguments of stage1's `run` entrypoint (reference §3.2).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
@@ -62,6 +62,8 @@ pub struct RunArguments {
     pub net: String,
     /// Connect the terminal.
     pub interactive: bool,
+    /// Where the distribution's networks are configured, if not where stage1 expects them.
+    pub system_config: Option<PathBuf>,
     /// Where the user's networks are configured.
     pub local_config: PathBuf,
     /// The pod's hostname, if the user gave one.
@@ -106,6 +108,9 @@ impl RunArguments {
         }
         let ipc = self.ipc.as_deref().unwrap_or_default();
         add(!ipc.is_empty(), 6, "--ipc", format!("--ipc={ipc}"));
+        let system = self.system_config.as_deref().unwrap_or(Path::new(""));
+        let argument = format!("--system-config={}", system.display());
+        add(self.system_config.is_some(), 7, "--system-config", argument);
         arguments.push(self.uuid.to_string());
         (arguments, dropped)
     }
@@ -120,6 +125,7 @@ mod tests {
             debug: true,
             net: "none".to_owned(),
             interactive: true,
+            system_config: Some("/usr/share/rkt".into()),
             local_config: "/etc/rkt".into(),
             hostname: Some("h".to_owned()),
             dns: DnsMode::Stage0,
@@ -134,7 +140,7 @@ mod tests {
 
     #[test]
     fn the_order_is_fixed() {
-        let (arguments, dropped) = everything().for_version(6);
+        let (arguments, dropped) = everything().for_version(7);
         assert_eq!(
             arguments,
             [
@@ -148,6 +154,7 @@ mod tests {
                 "--disable-paths",
                 "--disable-seccomp",
                 "--ipc=private",
+                "--system-config=/usr/share/rkt",
                 NIL,
             ]
         );
@@ -160,6 +167,7 @@ mod tests {
             debug: false,
             net: "default".to_owned(),
             interactive: false,
+            system_config: None,
             hostname: None,
             dns: DnsMode::Default,
             insecure: InsecureOptions::default(),
@@ -173,7 +181,7 @@ mod tests {
     fn an_old_stage1_is_spared_what_it_does_not_know() {
         let (arguments, dropped) = everything().for_version(1);
         assert_eq!(arguments, ["--debug", "--net=none", "--interactive", "--local-config=/etc/rkt", NIL]);
-        assert_eq!(dropped.len(), 6);
-        assert_eq!(everything().for_version(5).1, ["--ipc"]);
+        assert_eq!(dropped.len(), 7);
+        assert_eq!(everything().for_version(5).1, ["--ipc", "--system-config"]);
     }
 }

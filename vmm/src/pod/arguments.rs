@@ -19,6 +19,8 @@ pub struct RunArguments {
     pub networks: String,
     /// Standard input belongs to the app.
     pub interactive: bool,
+    /// Where the distribution's network configurations are, if not where they usually are.
+    pub system_config: Option<PathBuf>,
     /// Where the administrator's network configurations are.
     pub local_config: Option<PathBuf>,
     /// The host name, if the user chose one.
@@ -152,6 +154,9 @@ impl RunArguments {
                 "--mds-token" => drop(flag.value("--mds-token", &mut words)?),
                 "--local-config" => {
                     arguments.local_config = Some(flag.value("--local-config", &mut words)?.into());
+                }
+                "--system-config" => {
+                    arguments.system_config = Some(flag.value("--system-config", &mut words)?.into());
                 }
                 "--hostname" => arguments.hostname = Some(hostname(flag.value("--hostname", &mut words)?)?),
                 "--dns-conf-mode" => {

@@ -75,6 +75,7 @@ impl RunningFlags {
             debug: global.debug,
             net: self.net_list()?.as_str().to_owned(),
             interactive: self.interactive,
+            system_config: global.system_config_elsewhere(),
             local_config: global.local_config.clone(),
             hostname: self.hostname.clone().filter(|name| !name.is_empty()),
             dns,

@@ -25,12 +25,13 @@ fn every_flag_of_run_in_stage0s_order() {
     let arguments = run(
         "--debug --net=a:IP=1.2.3.4,b --interactive --mds-token=t --local-config=/etc/rkt --hostname=web.local \
          --dns-conf-mode=resolv=stage0,hosts=host --disable-capabilities-restriction --disable-paths \
-         --disable-seccomp --ipc=private UUID",
+         --disable-seccomp --ipc=private --system-config=/usr/share/rkt UUID",
     );
     let expected = RunArguments {
         debug: true,
         networks: "a:IP=1.2.3.4,b".into(),
         interactive: true,
+        system_config: Some("/usr/share/rkt".into()),
         local_config: Some("/etc/rkt".into()),
         hostname: Some("web.local".into()),
         dns: DnsMode { resolv: FileSource::Stage0, hosts: FileSource::Host },

@@ -76,7 +76,7 @@ impl Networks {
         let local_config = arguments.local_config.as_deref();
         let choice = Choice::parse(&arguments.networks)?;
         let configurations =
-            plan::configurations(directory.root(), local_config);
+            plan::configurations(directory.root(), arguments.system_config.as_deref(), local_config);
         let plugins = plan::plugins(directory.root(), local_config);
         let plan = Plan::new(&choice, manifest, &configurations, plugins)?;
         Self::of_plan(plan, &arguments.uuid, directory, arguments.debug)

@@ -18,8 +18,8 @@ use super::{
 
 /// What the stage1 image brings, relative to a pod's directory.
 const STAGE1: &str = "stage1/rootfs";
-/// What the distribution configures.
-const SYSTEM_CONFIG: &str = "/usr/lib/rkt/net.d";
+/// What the distribution configures, unless the user says where.
+const SYSTEM_CONFIG: &str = "/usr/lib/rkt";
 /// Where rkt's own plugins are, on the host and in the stage1 image.
 const OWN_PLUGINS: &str = "/usr/lib/rkt/plugins/net";
 /// Where others install plugins: their authors, and Debian.
@@ -43,10 +43,11 @@ pub fn plugins(pod: &Path, local_config: Option<&Path>) -> Plugins {
 }
 
 /// Where networks are configured, the least important first.
-pub fn configurations(pod: &Path, local_config: Option<&Path>) -> Vec<PathBuf> {
-    let local = local_config.map(|directory| directory.join("net.d"));
-    let shipped = [pod.join(STAGE1).join("etc/rkt/net.d"), PathBuf::from(SYSTEM_CONFIG)];
-    shipped.into_iter().chain(local).collect()
+pub fn configurations(pod: &Path, system_config: Option<&Path>, local_config: Option<&Path>) -> Vec<PathBuf> {
+    let built_in = pod.join(STAGE1).join("etc/rkt");
+    let system = system_config.unwrap_or(Path::new(SYSTEM_CONFIG));
+    let directories = [built_in.as_path(), system].into_iter().chain(local_config);
+    directories.map(|directory| directory.join("net.d")).collect()
 }
 
 impl Plan {
