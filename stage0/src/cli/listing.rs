@@ -17,7 +17,7 @@ pub struct ListFlags {
     pub full: bool,
 
     /// Output for programs: json, json-pretty
-    #[arg(long, value_name = "FORMAT", default_value = "")]
+    #[arg(long, value_name = "FORMAT", default_value = "", hide_default_value = true)]
     format: Format,
 }
 

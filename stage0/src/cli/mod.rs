@@ -13,6 +13,7 @@ mod completion;
 mod config;
 mod dispatch;
 mod enter;
+mod examples;
 mod export;
 mod fetch;
 mod flags;

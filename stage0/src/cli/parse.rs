@@ -3,7 +3,7 @@
 use clap::builder::{ArgAction, TypedValueParser, ValueParser};
 use clap::{Arg, Args, Command, FromArgMatches};
 
-use super::GlobalFlags;
+use super::{GlobalFlags, examples};
 use crate::log;
 
 /// A command's flags beside those of every command.
@@ -19,10 +19,11 @@ pub struct Parsed<T> {
 pub fn command<T: Args>(name: &'static str, about: &'static str) -> Command {
     let command = Command::new(name)
         .bin_name(format!("rkt {name}"))
-        .about(about)
         .args_override_self(true)
         .disable_help_subcommand(true);
-    switches(GlobalFlags::augment_args(T::augment_args(command)))
+    let command = switches(GlobalFlags::augment_args(T::augment_args(command)));
+    // Last: the groups of flags bring texts of their own.
+    command.about(about).long_about(None).after_help(examples::shown(name))
 }
 
 /// Lets the switches of a command take values.

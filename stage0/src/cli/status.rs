@@ -41,7 +41,7 @@ pub struct Status {
     wait_ready: Wait,
 
     /// Output for programs: json, json-pretty
-    #[arg(long, value_name = "FORMAT", default_value = "")]
+    #[arg(long, value_name = "FORMAT", default_value = "", hide_default_value = true)]
     format: Format,
 
     /// Read the UUID from this file

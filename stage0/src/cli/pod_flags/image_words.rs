@@ -3,6 +3,7 @@
 use clap::{Args, Command, FromArgMatches};
 
 use crate::assemble::Overrides;
+use crate::cli::examples;
 use crate::cli::grammar::Grammar;
 use crate::cli::parse::{self, Parsed};
 
@@ -24,7 +25,8 @@ pub struct Request {
 pub fn grammar_command<T: Args>(name: &'static str, about: &'static str) -> Command {
     let mut image = image_command().disable_help_flag(true).help_template("{all-args}");
     let usage = format!("rkt {name} [OPTIONS] IMAGE [IMAGE OPTIONS] [-- ARGUMENTS [---]] [IMAGE …]");
-    parse::command::<T>(name, about).override_usage(usage).after_help(image.render_help())
+    let after = format!("{}\n{}", image.render_help(), examples::shown(name));
+    parse::command::<T>(name, about).override_usage(usage).after_help(after)
 }
 
 /// The definition of the flags of images.
