@@ -8,11 +8,13 @@ pub mod aci;
 pub mod host;
 pub mod inside;
 pub mod network;
+pub mod pod;
 pub mod process;
 pub mod rkt;
 pub mod terminal;
 pub mod wait;
 
 pub use aci::Aci;
+pub use pod::Pod;
 pub use process::{Finished, Running};
 pub use rkt::Rkt;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::host;
@@ -21,6 +21,14 @@ pub fn sh(script: &str) -> String {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{script}\n  {}: {said}", output.status);
     String::from_utf8(output.stdout).expect("text")
+}
+
+/// A network on a bridge of the host's, whose first address is the host's.
+pub fn bridge(name: &str, device: &str, subnet: &str) -> Value {
+    json!({
+        "cniVersion": "0.4.0", "name": name, "type": "bridge", "bridge": device, "isGateway": true,
+        "ipam": { "type": "host-local", "subnet": subnet },
+    })
 }
 
 /// A local configuration directory with networks.

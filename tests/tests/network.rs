@@ -1,67 +1,15 @@
 //! Pods in networks, through the plugins of Debian.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tests::network::{NetD, Peer, sh};
-use tests::{Aci, Rkt, Running, aci, host, process, wait};
+use tests::network::{NetD, Peer, bridge, sh};
+use tests::{Pod, Rkt, Running, aci, host, wait};
 
 const LIMIT: Duration = Duration::from_secs(240);
 const TERM: i32 = 15;
-
-/// A pod that runs a script, on these networks, with what else is asked for.
-struct Pod {
-    running: Running,
-    uuid: String,
-}
-
-/// Starts a pod and waits until its script says `ready`.
-fn start(rkt: &Rkt, name: &str, flags: &[&str], script: &str) -> Pod {
-    let image = Aci::with_busybox("example.com/networked", &["/bin/sh"])
-        .app("ports", json!([
-            {"name": "http", "protocol": "tcp", "port": 80}, {"name": "echo", "protocol": "udp", "port": 7},
-        ]))
-        .write(&host::data_dir().join("networked.aci"));
-    let saved = rkt.dir().join(name);
-    let mut words = vec!["run".to_owned(), format!("--uuid-file-save={}", saved.display())];
-    words.extend(flags.iter().map(|flag| (*flag).to_owned()));
-    words.extend([image.display().to_string(), "--memory=64M".into(), "--cpu=1".into()]);
-    words.extend(["--exec", "/bin/sh", "--", "-c", script].map(str::to_owned));
-    let mut running = rkt.start(words);
-    running.wait_for_stdout("ready");
-    Pod { running, uuid: fs::read_to_string(saved).expect("the pod's UUID") }
-}
-
-impl Pod {
-    /// Ends it; what comes back is what it printed.
-    fn end(self) -> String {
-        self.running.signal(TERM);
-        let finished = self.running.finish();
-        assert_eq!(finished.stderr_text(), "");
-        assert_nothing_left(&self.uuid);
-        finished.stdout_text()
-    }
-}
-
-/// What a pod made on the host must be gone.
-fn assert_nothing_left(uuid: &str) {
-    let left = sh(&format!(
-        "ip netns list | grep {uuid} || true
-         grep -rl {uuid} /var/lib/cni 2>/dev/null || true
-         for family in iptables ip6tables; do $family -t nat -S | grep {uuid} || true; done"
-    ));
-    assert_eq!(left, "", "{uuid} left this behind");
-}
-
-fn bridge(name: &str, device: &str, subnet: &str) -> Value {
-    json!({
-        "cniVersion": "0.4.0", "name": name, "type": "bridge", "bridge": device, "isGateway": true,
-        "ipam": { "type": "host-local", "subnet": subnet },
-    })
-}
 
 /// A script that prints the last line of a page, or nothing.
 fn get(address: &str) -> String {
@@ -85,7 +33,7 @@ fn the_default_network_masquerades_and_forwards_ports() {
         hostname; ip -4 -o addr show eth0 | awk '{print $4}'; cat /sys/class/net/eth0/mtu
         mkdir /www; echo page >/www/index.html
         echo ready; exec httpd -f -p 80 -h /www";
-    let pod = start(&rkt, "uuid", &["--port=http:18080", "--port=echo:18007"], script);
+    let pod = Pod::start(&rkt, "uuid", &["--port=http:18080", "--port=echo:18007"], script);
     for address in ["127.0.0.1", "10.77.0.1", "172.16.28.1"] {
         wait::until(&format!("the page by way of {address}"), LIMIT, || sh(&get(address)) == "page\n");
     }
@@ -137,7 +85,7 @@ fn two_pods_on_a_bridge_reach_each_other_by_both_protocols() {
     });
     let networks = NetD::new().with("10-long.conf", &config);
     let rkt = Rkt::new().limit(LIMIT).local_config(networks.path());
-    let server = start(
+    let server = Pod::start(
         &rkt,
         "server",
         &[&format!("--net={name}:IP=10.61.0.50")],
@@ -157,7 +105,7 @@ fn two_pods_on_a_bridge_reach_each_other_by_both_protocols() {
         "wget -q -O - http://10.61.0.50/; wget -q -O - 'http://[{six}]/'; ping -c 1 -s 8900 10.61.0.50 >/dev/null && echo big
          cat /sys/class/net/eth0/mtu; echo ready"
     );
-    let client = start(&rkt, "client", &[&format!("--net={name}")], &script);
+    let client = Pod::start(&rkt, "client", &[&format!("--net={name}")], &script);
     let finished = client.running.finish().expect_success();
     assert_eq!(finished.stdout_text(), "page\npage\nbig\n9000\nready\n");
     server.end();
@@ -196,7 +144,7 @@ fn a_pod_with_two_networks_one_by_dhcp_on_macvlan() {
     let rkt = Rkt::new().limit(LIMIT).local_config(networks.path());
     let script = "ip -4 -o addr show | awk '{print $2, $4}'; ip route | grep default; cat /etc/resolv.conf
         ping -c 1 10.62.0.2 >/dev/null && echo lan; ping -c 1 10.63.0.1 >/dev/null && echo inner; echo ready; sleep 1000";
-    let pod = start(&rkt, "uuid", &["--net=inner", "--net=lan"], script);
+    let pod = Pod::start(&rkt, "uuid", &["--net=inner", "--net=lan"], script);
     let said = pod.end();
     assert!(said.contains("eth0 10.62.0.1") && said.contains("eth1 10.63.0."), "{said}");
     assert!(said.contains("default via 10.62.0.2 dev eth0"), "{said}");
@@ -272,11 +220,12 @@ fn names_are_resolved_as_the_flags_say() {
     let mut config = bridge("named", "named0", "10.67.0.0/24");
     config["dns"] = json!({"nameservers": ["10.67.0.1"], "search": ["example.org"]});
     let networks = NetD::new().with("10-named.conf", &config);
-    let rkt = Rkt::new().limit(LIMIT).local_config(networks.path());
+    let rkt = Rkt::new().limit(LIMIT);
+    let distribution = format!("--system-config={}", networks.path().display());
     let image = aci::busybox().display().to_string();
     let show = "cat /etc/resolv.conf; echo --; cat /etc/hosts; echo --; hostname";
     let run = |flags: &[&str]| {
-        let words = ["run", "--net=named"].into_iter().chain(flags.iter().copied());
+        let words = [distribution.as_str(), "run", "--net=named"].into_iter().chain(flags.iter().copied());
         let app = [image.as_str(), "--memory=64M", "--cpu=1", "--exec", "/bin/sh", "--", "-c", show];
         rkt.run(words.chain(app)).expect_success().stdout_text()
     };
@@ -300,96 +249,17 @@ fn names_are_resolved_as_the_flags_say() {
     let from_host = run(&["--dns=host", "--hosts-entry=host"]);
     let files = ["/etc/resolv.conf", "/etc/hosts"].map(|file| fs::read_to_string(file).expect(file));
     assert!(from_host.starts_with(&format!("{}--\n{}--\n", files[0], files[1])), "{from_host}");
-    let none =
-        rkt.run(["run", "--net=named", "--dns=none", &image, "--exec", "/bin/cat", "--", "/etc/resolv.conf"]);
+    let none = rkt.run([
+        &distribution,
+        "run",
+        "--net=named",
+        "--dns=none",
+        &image,
+        "--exec",
+        "/bin/cat",
+        "--",
+        "/etc/resolv.conf",
+    ]);
     assert!(none.status == 1 && none.stderr_text().contains("No such file"), "{none:?}");
     sh("ip link del named0");
-}
-
-/// The one line `rkt run` says, and that it left nothing behind.
-fn refused(rkt: &Rkt, net: &str) -> String {
-    let image = aci::busybox().display().to_string();
-    let uuid = rkt.dir().join("refused");
-    let save = format!("--uuid-file-save={}", uuid.display());
-    let finished = rkt.run(["run", &save, net, &image]).expect_status(254);
-    let error = finished.stderr_text();
-    assert_eq!(error.lines().count(), 1, "{error}");
-    match fs::read_to_string(uuid) {
-        Ok(uuid) => assert_nothing_left(&uuid),
-        // Refused before there was a pod.
-        Err(missing) => assert_eq!(missing.kind(), ErrorKind::NotFound),
-    }
-    error
-}
-
-#[test]
-fn networks_that_cannot_be_had_are_one_line_each() {
-    let mut small = bridge("small", "small0", "10.68.0.0/30");
-    small["ipam"]["rangeStart"] = json!("10.68.0.2");
-    let networks = NetD::new()
-        .with("10-small.conf", &small)
-        .with("20-missing.conf", &json!({"name": "missing", "type": "nothere"}))
-        .with(
-            "30-list.conflist",
-            &json!({"cniVersion": "1.0.0", "name": "list", "plugins": [
-                bridge("list", "list0", "10.69.0.0/24"), {"type": "rubbish"},
-            ]}),
-        )
-        .with("40-hangs.conf", &json!({"name": "hangs", "type": "hangs"}))
-        .with("50-flannel.conf", &json!({"name": "flannel", "type": "flannel", "subnetFile": "/nonexistent"}))
-        .with("60-odd.conf", &json!({"cniVersion": "7.0.0", "name": "odd", "type": "bridge"}));
-    networks.write("rubbish", "#!/bin/sh\n[ $CNI_COMMAND = DEL ] || echo rubbish\n", 0o755);
-    networks.write("hangs", "#!/bin/sh\n[ $CNI_COMMAND = DEL ] || sleep 1000\n", 0o755);
-    let rkt = Rkt::new().limit(LIMIT).local_config(networks.path());
-    for (net, words) in [
-        ("--net=host", &["host's network stack", "--net=none"][..]),
-        ("--net=no-such-net", &["networks not found: no-such-net", "net.d"]),
-        (
-            "--net=missing",
-            &["\"missing\"", "\"nothere\"", "/opt/cni/bin", "/usr/lib/cni", "containernetworking-plugins"],
-        ),
-        ("--net=list", &["\"list\"", "\"rubbish\" printed no CNI result"]),
-        ("--net=hangs", &["\"hangs\"", "has not ended after 60 s"]),
-        ("--net=flannel", &["flanneld", "/nonexistent"]),
-        ("--net=odd", &["\"bridge\" failed", "7.0.0"]),
-        ("--net=small:IP=10.68.0.9", &["\"bridge\" failed", "10.68.0.9"]),
-        ("--net=small:word", &["KEY=VALUE"]),
-    ] {
-        let error = refused(&rkt, net);
-        for word in words {
-            assert!(error.contains(word), "\"{word}\" is not in: {error}");
-        }
-    }
-    // The plugin cannot use a bridge again that it made and then had no address for.
-    sh("ip link del small0");
-    // The only address of its subnet is another pod's.
-    let pod = start(&rkt, "uuid", &["--net=small"], "echo ready; sleep 1000");
-    let error = refused(&rkt, "--net=small");
-    assert!(error.contains("no IP addresses available"), "{error}");
-    let taken = refused(&rkt, "--net=small:IP=10.68.0.2");
-    assert!(taken.contains("10.68.0.2"), "{taken}");
-    pod.end();
-    networks.write("70-bad.conf", "{", 0o644);
-    let error = refused(&rkt, "--net=small");
-    assert!(error.contains("70-bad.conf") && error.contains("EOF"), "{error}");
-    sh("ip link del small0; ip link del list0");
-}
-
-#[test]
-fn without_the_tun_driver_the_device_is_named() {
-    let networks = NetD::new().with("10-tunless.conf", &bridge("tunless", "tunless0", "10.70.0.0/24"));
-    let rkt = Rkt::new().local_config(networks.path());
-    let image = aci::busybox().display().to_string();
-    let inside = rkt.command(["run", "--net=tunless", &image]);
-    let mut command = Command::new("unshare");
-    let script = "mount -t tmpfs none /dev/net && exec \"$@\"";
-    command.args(["--mount", "--propagation", "private", "bash", "-c", script, "bash"]);
-    command.arg(inside.get_program()).args(inside.get_args());
-    let error = process::run(command, LIMIT).expect_status(254).stderr_text();
-    assert!(error.contains("/dev/net/tun") && error.lines().count() == 1, "{error}");
-    assert_eq!(
-        sh("ip -o link show master tunless0; ls /var/lib/cni/networks/tunless | grep -c '^10' || true"),
-        "0\n"
-    );
-    sh("ip link del tunless0");
 }
