@@ -14,6 +14,9 @@ use tracing::{Event, Level, Metadata, Subscriber};
 const PREFIXES: &[&str] =
     &["image", "stage0", "networking", "pubkey", "gc", "rm", "run", "prepare", "run-prepared"];
 
+/// What users who are not root need for what.
+const PRIVILEGES: &str = " (root may do this; members of group \"rkt\" may look at pods, and use images)";
+
 /// Starts logging; a second call is without effect.
 pub fn init(debug: bool) {
     let most = if debug { Level::DEBUG } else { Level::INFO };
@@ -23,9 +26,18 @@ pub fn init(debug: bool) {
 
 /// Writes an error under `prefix`: in one line, or with `--debug` each cause in its own.
 pub fn error(prefix: &str, error: &anyhow::Error) {
-    let text = format_error(prefix, error, tracing::enabled!(target: "stage0", Level::DEBUG));
+    let mut text = format_error(prefix, error, tracing::enabled!(target: "stage0", Level::DEBUG));
+    if is_denied(error) && !rustix::process::geteuid().is_root() {
+        text.insert_str(text.trim_end().len(), PRIVILEGES);
+    }
     // A closed stderr must not hide the status of the failure behind a panic.
     let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// Whether the file system was the one that refused.
+fn is_denied(error: &anyhow::Error) -> bool {
+    let denied = |error: &std::io::Error| error.kind() == std::io::ErrorKind::PermissionDenied;
+    error.chain().any(|cause| cause.downcast_ref().is_some_and(denied))
 }
 
 fn format_error(prefix: &str, error: &anyhow::Error, debug: bool) -> String {
@@ -88,6 +100,14 @@ impl Visit for Message<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_refusals_are_a_matter_of_privileges() {
+        let of =
+            |kind: std::io::ErrorKind| anyhow::Error::from(std::io::Error::from(kind)).context("Cannot open");
+        assert!(is_denied(&of(std::io::ErrorKind::PermissionDenied)));
+        assert!(!is_denied(&of(std::io::ErrorKind::NotFound)));
+    }
 
     #[test]
     fn causes_follow_in_one_line_or_as_a_tree() {

@@ -8,9 +8,6 @@ use crate::display::GoDuration;
 use crate::log;
 use crate::pod::{Place, Pod, Pods, State};
 
-/// A pod's maker locks it and moves it on at once: one that still is an embryo after this has lost its maker.
-const EMBRYO_AGE: GoDuration = GoDuration { negative: false, length: Duration::from_secs(60) };
-
 /// `rkt gc`.
 pub const VERB: Verb = Verb {
     name: "gc",
@@ -42,7 +39,8 @@ fn run(words: &[String]) -> anyhow::Result<u8> {
     let pods = Pods::new(&global.data_dir()?);
     mark(&pods, Place::Run, State::Exited, Place::ExitedGarbage, "moving pod")?;
     mark(&pods, Place::Prepare, State::AbortedPrepare, Place::Garbage, "moving failed prepare")?;
-    expire(&pods, Place::Embryo, EMBRYO_AGE, "moving abandoned embryo")?;
+    // Makers that have not locked theirs yet make another.
+    mark(&pods, Place::Embryo, State::Embryo, Place::Garbage, "moving abandoned embryo")?;
     if flags.mark_only {
         return Ok(0);
     }
@@ -140,25 +138,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn embryos_are_given_up_after_a_while() {
+    fn embryos_are_given_up_unless_their_makers_hold_them() {
         let dir = tempfile::tempdir().unwrap();
         let pods = Pods::new(dir.path());
         pods.ensure().unwrap();
         let uuid = uuid::Uuid::new_v4();
         std::fs::create_dir(pods.path(Place::Embryo, uuid)).unwrap();
-        let after =
-            |milliseconds| GoDuration { negative: false, length: Duration::from_millis(milliseconds) };
-        expire(&pods, Place::Embryo, EMBRYO_AGE, "moving").unwrap();
-        assert_eq!(pods.list(Place::Embryo).unwrap(), [uuid], "its maker may be about to lock it");
+        let collect = || mark(&pods, Place::Embryo, State::Embryo, Place::Garbage, "moving").unwrap();
         let held = pods.open(uuid).unwrap().lock().unwrap();
-        std::thread::sleep(Duration::from_millis(30));
-        expire(&pods, Place::Embryo, after(20), "moving").unwrap();
+        collect();
         assert_eq!(pods.list(Place::Embryo).unwrap(), [uuid], "its maker holds it");
         drop(held);
-        expire(&pods, Place::Embryo, after(20), "moving").unwrap();
+        collect();
         assert_eq!(
             (pods.list(Place::Embryo).unwrap(), pods.list(Place::Garbage).unwrap()),
             (vec![], vec![uuid])
         );
+    }
+
+    #[test]
+    fn makers_and_collectors_do_not_disturb_each_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let pods = Pods::new(dir.path());
+        pods.ensure().unwrap();
+        let over = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                    mark(&pods, Place::Embryo, State::Embryo, Place::Garbage, "moving").unwrap();
+                }
+            });
+            let made: Vec<_> = (0..300).map(|_| pods.create()).collect();
+            over.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert!(made.iter().all(Result::is_ok), "{made:?}");
+        });
+        assert_eq!(pods.list(Place::Prepare).unwrap().len(), 300);
     }
 }

@@ -16,7 +16,7 @@ const NO_UUID_FILE: u8 = 1;
 pub const VERB: Verb = Verb {
     name: "stop",
     about: "Stop pods",
-    privileged: false,
+    privileged: true,
     command: || parse::command::<Stop>("stop", VERB.about),
     run,
 };

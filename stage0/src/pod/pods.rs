@@ -56,16 +56,29 @@ impl Pods {
     /// Makes a pod and moves it, locked, to the place of pods in preparation.
     pub fn create(&self) -> Result<LockedPod, PodError> {
         self.ensure()?;
-        let uuid = Uuid::new_v4();
+        loop {
+            if let Some(mut pod) = self.embryo(Uuid::new_v4())? {
+                pod.mark_created()?;
+                pod.move_to(Place::Prepare)?;
+                return Ok(pod);
+            }
+        }
+    }
+
+    /// Makes a pod's directory and locks it; none if a collector took it for one whose maker had died in between.
+    fn embryo(&self, uuid: Uuid) -> Result<Option<LockedPod>, PodError> {
         let path = self.path(Place::Embryo, uuid);
         DirBuilder::new().mode(DIR_MODE).create(&path).map_err(PodError::io("make directory", &path))?;
-        let dir = DirLock::open(&path).map_err(PodError::io("open", &path))?;
+        let dir = match DirLock::open(&path) {
+            Ok(dir) => dir,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(PodError::io("open", &path)(error)),
+        };
+        // Whoever only looks holds the lock for a moment, too.
         dir.exclusive().map_err(PodError::io("lock", &path))?;
-        let mut pod =
-            LockedPod::new(Pod { pods: self.clone(), uuid, place: Place::Embryo, dir, locked: true });
-        pod.mark_created()?;
-        pod.move_to(Place::Prepare)?;
-        Ok(pod)
+        let is_ours = dir.is_at(&path).map_err(PodError::io("examine", &path))?;
+        let pod = Pod { pods: self.clone(), uuid, place: Place::Embryo, dir, locked: true };
+        Ok(is_ours.then(|| LockedPod::new(pod)))
     }
 
     /// The pods in `place`, sorted. Entries that are no UUIDs are not pods.

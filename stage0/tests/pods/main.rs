@@ -7,15 +7,19 @@
 mod bed;
 
 mod command_line;
+mod crowd;
 mod export;
 mod images;
+mod kills;
 mod life_cycle;
 mod list;
 mod logs;
 mod manifest;
 mod old_spellings;
+mod reboot;
 mod stage1_choice;
 mod stage1_interface;
+mod unprivileged;
 #[path = "../loopback/web.rs"]
 #[allow(dead_code, reason = "each test binary uses its part")]
 mod web;
