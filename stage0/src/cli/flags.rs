@@ -46,6 +46,14 @@ pub struct GlobalFlags {
     /// Trust keys discovered over https without asking
     #[arg(long)]
     pub trust_keys_from_https: bool,
+
+    /// Where the original rkt wrote a profile of its Go runtime; taken, and without effect
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub cpuprofile: Option<PathBuf>,
+
+    /// Likewise
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub memprofile: Option<PathBuf>,
 }
 
 /// Why there is no data directory.

@@ -70,3 +70,12 @@ fn old_commands_do_what_they_did() {
     assert_eq!(done.stderr, "rkt: hint: images is an old spelling of image list\n");
     assert!(!bed.rkt(&["help"]).stdout.contains("install"));
 }
+
+#[test]
+fn profiles_of_the_original_may_be_asked_for() {
+    let bed = Bed::new();
+    let done = bed.rkt(&["--cpuprofile=cpu", "--memprofile=mem", "list"]);
+    assert_eq!((done.status, done.stderr.as_str()), (0, ""));
+    assert!(!bed.path("cpu").exists() && !bed.path("mem").exists());
+    assert!(!bed.rkt(&["list", "--help"]).stdout.contains("profile"));
+}
