@@ -12,7 +12,7 @@ cargo_static := RUSTFLAGS="$(RUSTFLAGS) -C target-feature=+crt-static" \
 	LIBCAPNG_LINK_TYPE=static LIBCAPNG_LIB_PATH=$(dir $(shell gcc -print-file-name=libcap-ng.a)) \
 	cargo build --locked --target x86_64-unknown-linux-gnu
 
-.PHONY: all rkt stage1 agent vmlinux image deps demo test check unit pods bench install kvm-shell clean help
+.PHONY: all rkt stage1 agent vmlinux image deps demo test check unit pods fuzz bench install kvm-shell clean help
 .NOTPARALLEL:
 
 all: image rkt
@@ -59,6 +59,10 @@ unit:
 pods: all
 	tests/run
 
+# "make fuzz SECONDS=600 TARGETS='tar mmio_fs'".
+fuzz: have-deps
+	tests/fuzz $(or $(SECONDS),60) $(TARGETS)
+
 # "make bench ROUNDS=5 BENCH=boot" is a short look at one of them.
 bench: all
 	cargo build --locked --release -p tests --bin bench
@@ -94,6 +98,7 @@ help:
 	@echo "make check      formatting, clippy, dependency policy"
 	@echo "make unit       unit tests"
 	@echo "make pods       whole-pod tests, in the KVM host (root); TESTS='words' picks some"
+	@echo "make fuzz       every fuzz target for SECONDS=60 (root); TARGETS='words' picks some"
 	@echo "make bench      side by side with QEMU's microvm, skopeo and umoci (root)"
 	@echo "make install    into DESTDIR PREFIX, by default /usr/local"
 	@echo "make kvm-shell  a shell where guests can run (root)"
