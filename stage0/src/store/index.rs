@@ -11,6 +11,7 @@ pub use remotes::Remote;
 use super::lock::FileLock;
 use super::{Dirs, Key, StoreError};
 use rusqlite::{Connection, Row};
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How long a writer waits for another process's write.
@@ -74,7 +75,14 @@ impl Index {
     /// Opens the index, making it if it is not there.
     pub fn open(dirs: &Dirs) -> Result<Self, StoreError> {
         let path = dirs.index();
-        let db = Connection::open(&path)?;
+        Self::open_at(&path, dirs).map_err(|error| match error {
+            StoreError::Index(_) => reason(&path).unwrap_or(error),
+            other => other,
+        })
+    }
+
+    fn open_at(path: &Path, dirs: &Dirs) -> Result<Self, StoreError> {
+        let db = Connection::open(path)?;
         db.busy_timeout(BUSY)?;
         db.pragma_update(None, "foreign_keys", true)?;
         let version =
@@ -98,6 +106,15 @@ impl Index {
         }
         Ok(Index { db })
     }
+}
+
+/// What the file system says to a page beside the index: SQLite reports a full or read-only disk in words of its own.
+fn reason(index: &Path) -> Option<StoreError> {
+    let trial = index.with_extension(format!("trial-{}", std::process::id()));
+    let written = std::fs::write(&trial, [1; 4096]);
+    // If it was not made there is nothing to remove.
+    let _ = std::fs::remove_file(&trial);
+    written.map_err(StoreError::io("write to", index)).err()
 }
 
 /// The key in column `at`.

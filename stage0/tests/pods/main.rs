@@ -8,6 +8,7 @@ mod bed;
 
 mod command_line;
 mod crowd;
+mod disks;
 mod export;
 mod images;
 mod kills;
