@@ -59,6 +59,16 @@ pub enum HostMessage {
         /// The new size.
         size: WindowSize,
     },
+    /// Somebody connected to a socket on which the host listens for an app. The guest answers with a connection to
+    /// [`super::ACCEPTED_PORT`], whatever comes of it.
+    Accepted {
+        /// The host's name for it, new in the life of the pod.
+        connection: u32,
+        /// The app's name.
+        app: String,
+        /// Which of its sockets, counted from 0.
+        socket: u32,
+    },
     /// Whoever ran a command has gone: its streams end, and its process group gets SIGHUP.
     HangUp {
         /// Which.

@@ -4,7 +4,8 @@
 //! [`HostMessage`]s to the guest for as long as the pod lives. Each standard stream of an app is a connection of its
 //! own to [`STREAM_PORT`]: one [`StreamHeader`] frame from the guest, then raw bytes; end of file travels as a half
 //! close, in either direction. Those of commands that are run in apps later are the same, with a [`CommandHeader`] and
-//! to [`COMMAND_PORT`].
+//! to [`COMMAND_PORT`]. What connects to a socket on which the host listens for an app comes to the app's own one over a
+//! connection to [`ACCEPTED_PORT`], with an [`AcceptedHeader`].
 //!
 //! ```text
 //! guest                          host
@@ -16,6 +17,8 @@
 //!                         ◀──    Signal, Resize, Stop      (any number, any time)
 //!                         ◀──    Enter{command}            (likewise; SignalCommand, ResizeCommand, HangUp follow)
 //!   stream connections    ══▶
+//!                         ◀──    Accepted{connection}      (likewise)
+//!   its connection        ══▶
 //!   CommandEnded{status}  ──▶
 //!   AppExited{app,status} ──▶
 //!   Finished{status}      ──▶    (everything is on disk; the host ends the machine)
@@ -25,14 +28,16 @@ mod command;
 mod frame;
 mod message;
 mod pod;
+mod socket;
 
 pub use command::{CommandHeader, CommandSpec};
 pub use frame::{FrameError, FrameReader, MAX_FRAME, read_frame, write_frame};
 pub use message::{GuestMessage, HostMessage, StreamHeader, StreamKind};
 pub use pod::{AppSpec, Disabled, Dns, Interface, PodSpec, Route, Stdio, VolumeMount, WindowSize};
+pub use socket::{AcceptedHeader, SocketFamily, SocketSpec};
 
 /// Version of this protocol; host and guest refuse each other when theirs differ.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// The host's context identifier (virtio 1.2 §5.10.4).
 pub const HOST_CID: u32 = 2;
 /// The guest's context identifier: every VM has the same, since no two share a transport.
@@ -43,6 +48,8 @@ pub const CONTROL_PORT: u32 = 1024;
 pub const STREAM_PORT: u32 = 1025;
 /// The port of stream connections of commands.
 pub const COMMAND_PORT: u32 = 1026;
+/// The port of connections that the host accepted for an app.
+pub const ACCEPTED_PORT: u32 = 1027;
 /// The virtio-fs tag of the share that holds every app's root file system at `<app>/rootfs`.
 pub const ROOTFS_TAG: &str = "rootfs";
 /// The virtio-fs tag of the share that holds the volumes.

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use appc::PodManifest;
 use serde::{Deserialize, Serialize};
 
+use super::socket::SocketSpec;
+
 /// A whole pod, as the agent needs it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PodSpec {
@@ -52,6 +54,9 @@ pub struct AppSpec {
     /// Volumes, in the order they are mounted.
     #[serde(default)]
     pub mounts: Vec<VolumeMount>,
+    /// Sockets it starts with, in the order of their descriptors.
+    #[serde(default)]
+    pub sockets: Vec<SocketSpec>,
 }
 
 /// A file or directory of the volumes share in an app's root file system.

@@ -3,9 +3,9 @@
 use std::io;
 
 use super::{
-    arguments::ArgumentError, control::ControlError, directory::DirectoryError, enter::EnterError,
-    lock::LockError, network::NetworkError, session::SessionError, spec::SpecError, stop::StopError,
-    streams::StreamError, volumes::VolumeError,
+    activation::PassedError, arguments::ArgumentError, control::ControlError, directory::DirectoryError,
+    enter::EnterError, lock::LockError, network::NetworkError, session::SessionError, spec::SpecError,
+    stop::StopError, streams::StreamError, volumes::VolumeError,
 };
 use crate::{
     machine::MachineError,
@@ -21,6 +21,9 @@ pub enum PodError {
     /// The command line.
     #[error("Invalid command line of the entrypoint")]
     Arguments(#[from] ArgumentError),
+    /// Sockets of the service manager.
+    #[error("Cannot take the sockets that the service manager passed")]
+    Sockets(#[from] PassedError),
     /// The networks asked for.
     #[error("Failed to setup network")]
     Network(#[from] NetworkError),

@@ -13,6 +13,7 @@
 //!
 //! Nothing here waits for the guest or for whoever reads the pod's output, but the threads of [`streams`].
 
+mod activation;
 pub mod arguments;
 mod attach;
 mod clients;
@@ -26,6 +27,7 @@ mod error;
 mod escape;
 mod gc;
 mod hints;
+mod host_share;
 mod lock;
 mod logs;
 mod network;

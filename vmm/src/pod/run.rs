@@ -14,12 +14,14 @@ use rustix::{
 };
 
 use super::{
+    activation::HostSockets,
     arguments::RunArguments,
     devices,
     diagnostics::Diagnostics,
     directory::PodDirectory,
     error::PodError,
     hints::Hints,
+    host_share::HostShare,
     lock::PodLock,
     network::{GuestNetwork, NetworkError, Networks},
     signals::{Ending, Signals},
@@ -47,8 +49,9 @@ pub fn run(arguments: RunArguments) -> Result<Ending, PodError> {
     let directory = PodDirectory::current();
     let manifest = directory.manifest()?;
     spec::check(&arguments, &manifest).map_err(PodError::Spec)?;
-    let mut networks = Networks::prepare(&arguments, &manifest, &directory)?;
-    let ending = run_pod(arguments, manifest, directory, &mut networks);
+    let sockets = HostSockets::take(&manifest)?;
+    let mut networks = Networks::prepare(&arguments, &sockets.without_forwards(&manifest), &directory)?;
+    let ending = run_pod(arguments, manifest, sockets, directory, &mut networks);
     networks.tear_down();
     ending
 }
@@ -56,6 +59,7 @@ pub fn run(arguments: RunArguments) -> Result<Ending, PodError> {
 fn run_pod(
     arguments: RunArguments,
     manifest: PodManifest,
+    sockets: HostSockets,
     directory: PodDirectory,
     networks: &mut Networks,
 ) -> Result<Ending, PodError> {
@@ -76,6 +80,7 @@ fn run_pod(
         directory,
         hints,
         volumes,
+        sockets,
         network: GuestNetwork::default(),
         stdio: HostStdio::own(),
     };
@@ -132,7 +137,7 @@ fn build(
 }
 
 fn machine_config(pod: &Pod) -> MachineConfig {
-    let size = sizing::size(&pod.manifest, sizing::host_cpus());
+    let size = sizing::size(&pod.manifest, HostShare::own());
     MachineConfig {
         kernel: pod.directory.stage1_file("vmlinux"),
         initramfs: Some(pod.directory.stage1_file("initramfs")),

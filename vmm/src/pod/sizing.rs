@@ -2,6 +2,8 @@
 
 use appc::{Isolator, Isolators, PodManifest, RuntimeApp};
 
+use super::host_share::HostShare;
+
 const MIB: u64 = 1 << 20;
 /// What the guest's kernel, the agent and the page cache of shared files need beside the apps, in bytes.
 const OVERHEAD: u64 = 128 * MIB;
@@ -9,6 +11,10 @@ const OVERHEAD: u64 = 128 * MIB;
 const UNLIMITED_APP: u64 = 128 * MIB;
 /// The least memory of a pod in which some app has no limit, in bytes.
 const LEAST_UNLIMITED: u64 = 512 * MIB;
+/// What this process needs beside the guest's RAM where its own memory is limited, in bytes.
+const OWN: u64 = 32 * MIB;
+/// The least memory a guest starts with, in bytes.
+const LEAST: u64 = 96 * MIB;
 /// More than any guest kernel here can drive.
 const MOST_CPUS: u32 = 254;
 
@@ -21,15 +27,9 @@ pub struct Size {
     pub memory: u64,
 }
 
-/// The size a pod's apps ask for, on a host that gives this process `host_cpus`.
-pub fn size(manifest: &PodManifest, host_cpus: u32) -> Size {
-    Size { cpus: cpus(&manifest.apps, host_cpus), memory: memory(&manifest.apps) }
-}
-
-/// Number of host CPUs this process may run on.
-pub fn host_cpus() -> u32 {
-    let allowed = rustix::thread::sched_getaffinity(None).map_or(1, |set| set.count());
-    allowed.max(1)
+/// The size a pod's apps ask for, given what this process may use of the host.
+pub fn size(manifest: &PodManifest, host: HostShare) -> Size {
+    Size { cpus: cpus(&manifest.apps, host.cpus), memory: memory(&manifest.apps, host.memory) }
 }
 
 /// The sum of the limits, each in whole CPUs; more than the host has would only take turns.
@@ -42,12 +42,15 @@ fn cpus(apps: &[RuntimeApp], host_cpus: u32) -> u32 {
     }
 }
 
-fn memory(apps: &[RuntimeApp]) -> u64 {
+/// What the apps are promised; where that is not said, no more than the host would give before it kills this process.
+fn memory(apps: &[RuntimeApp], most: Option<u64>) -> u64 {
     let limits = apps.iter().map(memory_limit);
     let apps_need = limits.fold(0, |sum: u64, limit| sum.saturating_add(limit.unwrap_or(UNLIMITED_APP)));
     let need = apps_need.saturating_add(OVERHEAD);
     match apps.is_empty() || apps.iter().any(|app| memory_limit(app).is_none()) {
-        true => need.max(LEAST_UNLIMITED),
+        true => {
+            need.max(LEAST_UNLIMITED).min(most.map_or(u64::MAX, |most| most.saturating_sub(OWN).max(LEAST)))
+        }
         false => need,
     }
 }
@@ -98,28 +101,43 @@ mod tests {
         PodManifest::from_slice(manifest.to_string().as_bytes()).unwrap()
     }
 
+    fn cpus(cpus: u32) -> HostShare {
+        HostShare { cpus, memory: None }
+    }
+
     #[test]
     fn without_limits_the_host_and_half_a_gibibyte() {
-        assert_eq!(size(&pod(&[(None, None)]), 8), Size { cpus: 8, memory: 512 * MIB });
-        assert_eq!(size(&pod(&[(None, None); 5]), 8).memory, 6 * 128 * MIB);
-        assert_eq!(size(&pod(&[]), 1), Size { cpus: 1, memory: 512 * MIB });
+        assert_eq!(size(&pod(&[(None, None)]), cpus(8)), Size { cpus: 8, memory: 512 * MIB });
+        assert_eq!(size(&pod(&[(None, None); 5]), cpus(8)).memory, 6 * 128 * MIB);
+        assert_eq!(size(&pod(&[]), cpus(1)), Size { cpus: 1, memory: 512 * MIB });
     }
 
     #[test]
     fn limits_add_up() {
         let limited = pod(&[(Some("192Mi"), Some("1500m")), (Some("64Mi"), Some("1"))]);
-        assert_eq!(size(&limited, 8), Size { cpus: 3, memory: (192 + 64 + 128) * MIB });
-        assert_eq!(size(&limited, 2).cpus, 2);
+        assert_eq!(size(&limited, cpus(8)), Size { cpus: 3, memory: (192 + 64 + 128) * MIB });
+        assert_eq!(size(&limited, cpus(2)).cpus, 2);
         let mixed = pod(&[(Some("1Gi"), None), (None, Some("100m"))]);
-        assert_eq!(size(&mixed, 8), Size { cpus: 1, memory: (1024 + 128 + 128) * MIB });
+        assert_eq!(size(&mixed, cpus(8)), Size { cpus: 1, memory: (1024 + 128 + 128) * MIB });
     }
 
     #[test]
     fn absurd_limits_do_not_overflow() {
         let absurd = pod(&[(Some("8E"), Some("4E")), (Some("8E"), Some("4E")), (Some("8E"), None)]);
-        let size = size(&absurd, 1000);
+        let size = size(&absurd, cpus(1000));
         assert_eq!(size.cpus, MOST_CPUS);
         assert!(size.memory > 1 << 60);
-        assert_eq!(super::size(&pod(&[(None, Some("0"))]), 4).cpus, 1);
+        assert_eq!(super::size(&pod(&[(None, Some("0"))]), cpus(4)).cpus, 1);
+    }
+
+    #[test]
+    fn a_guest_without_limits_fits_what_the_host_gives() {
+        let limited = |memory| HostShare { cpus: 8, memory: Some(memory) };
+        let unlimited = pod(&[(None, None)]);
+        assert_eq!(size(&unlimited, limited(300 * MIB)).memory, 268 * MIB);
+        assert_eq!(size(&unlimited, limited(4096 * MIB)).memory, 512 * MIB);
+        assert_eq!(size(&unlimited, limited(0)).memory, 96 * MIB);
+        // What apps are promised they get, or nothing.
+        assert_eq!(size(&pod(&[(Some("1Gi"), None)]), limited(300 * MIB)).memory, (1024 + 128) * MIB);
     }
 }

@@ -59,6 +59,7 @@ pub fn app_spec(name: &str, stdio: Stdio) -> AppSpec {
         notify: false,
         stop_signal: None,
         mounts: Vec::new(),
+        sockets: Vec::new(),
     }
 }
 

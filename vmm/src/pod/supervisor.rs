@@ -3,6 +3,7 @@
 mod clients;
 mod events;
 mod readiness;
+mod sockets;
 #[cfg(test)]
 mod tests;
 
@@ -11,13 +12,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use agent::protocol::{AppSpec, COMMAND_PORT, CONTROL_PORT, HostMessage, STREAM_PORT, Stdio};
+use agent::protocol::{ACCEPTED_PORT, AppSpec, COMMAND_PORT, CONTROL_PORT, HostMessage, STREAM_PORT, Stdio};
 use appc::{PodManifest, RuntimeApp};
 use event_manager::{SubscriberId, SubscriberOps};
 use vmm_sys_util::epoll::EventSet;
 
 use self::readiness::{Readiness, ReadyQueue, Token};
 use super::{
+    activation::{HostSockets, Relays},
     arguments::RunArguments,
     clients::Clients,
     clock::ClockWatch,
@@ -82,6 +84,8 @@ pub struct Pod {
     pub hints: Vec<Hints>,
     /// What its apps share with others.
     pub volumes: Volumes,
+    /// On which the service manager listens for them.
+    pub sockets: HostSockets,
     /// How it is connected.
     pub network: GuestNetwork,
     /// Where its output goes, and its input comes from.
@@ -94,6 +98,7 @@ pub struct Listeners {
     control: Listener,
     streams: Listener,
     commands: Listener,
+    accepted: Listener,
     clients: Clients,
 }
 
@@ -105,6 +110,7 @@ impl Listeners {
             control: listen(CONTROL_PORT)?,
             streams: listen(STREAM_PORT)?,
             commands: listen(COMMAND_PORT)?,
+            accepted: listen(ACCEPTED_PORT)?,
             clients: Clients::listen(&directory.socket()).map_err(PodError::Socket)?,
         })
     }
@@ -122,6 +128,7 @@ pub struct Supervisor<'a, G> {
     listeners: Listeners,
     control: Option<Control>,
     streams: Streams,
+    relays: Relays,
     session: Session,
     apps: Vec<AppSpec>,
     started: Instant,
@@ -148,6 +155,7 @@ impl<'a, G: Guest> Supervisor<'a, G> {
         }
         for (app, hints) in apps.iter_mut().zip(&pod.hints) {
             (app.notify, app.stop_signal) = (hints.notify, hints.stop_signal);
+            app.sockets = pod.sockets.of_app(&app.name);
         }
         let names: Vec<_> = apps.iter().map(|app| app.name.clone()).collect();
         let stdin = pod.stdio.stdin.filter(|_| interactive);
@@ -159,6 +167,7 @@ impl<'a, G: Guest> Supervisor<'a, G> {
         Ok(Supervisor {
             listeners,
             streams: Streams::new(&apps, stdio, &logs).map_err(PodError::Resource)?,
+            relays: Relays::new().map_err(PodError::Resource)?,
             ready: ReadyQueue::default(),
             clock: ClockWatch::start().map_err(PodError::Resource)?,
             control: None,
@@ -183,6 +192,7 @@ impl<'a, G: Guest> Supervisor<'a, G> {
         self.watch(event_loop, self.listeners.streams.as_raw_fd(), EventSet::IN, Token::StreamListener);
         self.watch(event_loop, self.listeners.commands.as_raw_fd(), EventSet::IN, Token::CommandListener);
         self.watch(event_loop, self.listeners.clients.as_raw_fd(), EventSet::IN, Token::ClientListener);
+        self.watch(event_loop, self.listeners.accepted.as_raw_fd(), EventSet::IN, Token::AcceptedListener);
         self.watch(event_loop, self.streams.event().as_raw_fd(), EventSet::IN, Token::Streams);
         self.watch(event_loop, self.clock.as_raw_fd(), EventSet::IN, Token::Clock);
         // It stays readable: once is enough.
@@ -229,7 +239,9 @@ impl<'a, G: Guest> Supervisor<'a, G> {
     /// What is due because time has passed.
     fn check_time(&mut self, now: Instant) -> Result<Option<Ending>, PodError> {
         if let Some(status) = self.finished {
-            return Ok(self.streams.drained(now).then(|| self.ending(status)));
+            // Both are asked: each counts from when it was asked first.
+            let drained = self.streams.drained(now) & self.relays.drained(now);
+            return Ok(drained.then(|| self.ending(status)));
         }
         if self.gone_at.is_some_and(|limit| now >= limit) {
             return Err(self.guest.exit().map_or(PodError::AgentGone, PodError::Machine));

@@ -28,9 +28,12 @@ pub const TERMINALS: &str = "/run/pts";
 /// Sockets by which apps say that they are ready, by app name.
 pub const NOTIFY: &str = "/run/notify";
 
+/// Sockets that apps start with.
+pub const SOCKETS: &str = "/run/sockets";
+
 /// Sockets that are `/dev/log` of apps, by app name.
 pub const LOGS: &str = "/run/log";
 
 /// The directories of the agent's root that are there from the start.
 pub const DIRECTORIES: &[&str] =
-    &["/proc", "/dev", "/run", POD, VOLUMES, CGROUP, SHM, FILES, HIDDEN, TERMINALS, NOTIFY, LOGS];
+    &["/proc", "/dev", "/run", POD, VOLUMES, CGROUP, SHM, FILES, HIDDEN, TERMINALS, NOTIFY, SOCKETS, LOGS];

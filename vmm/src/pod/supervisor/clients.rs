@@ -213,7 +213,7 @@ impl<G: Guest> Supervisor<'_, G> {
     }
 
     /// Tells the guest something that the pod does not depend on; false if too much waits for it already.
-    fn tell_guest(&mut self, message: &HostMessage) -> Result<bool, PodError> {
+    pub(super) fn tell_guest(&mut self, message: &HostMessage) -> Result<bool, PodError> {
         match &self.control {
             Some(control) if control.has_room() => self.send(message).map(|()| true),
             _ => Ok(false),

@@ -42,6 +42,8 @@ impl<G: Guest> Supervisor<'_, G> {
             Token::Client(number) => self.on_client(number, event_loop),
             Token::CommandListener => self.on_command_streams(event_loop),
             Token::Arrival(number) => self.on_arrival(number, event_loop),
+            Token::HostSockets => self.on_host_sockets(),
+            Token::AcceptedListener => self.on_accepted_connections(),
             Token::Machine => {
                 self.gone_within(LAST_BYTES);
                 Ok(None)
@@ -161,6 +163,7 @@ impl<G: Guest> Supervisor<'_, G> {
                 self.note("Pod is ready");
                 self.tell_service_manager("READY=1");
                 self.told(self.pod.directory.mark_ready());
+                self.watch_sockets(event_loop);
                 Ok(())
             }
             Reaction::Show(line) => {

@@ -34,6 +34,10 @@ pub enum Token {
     CommandListener,
     /// Such a stream, by number, may tell whose it is.
     Arrival(u32),
+    /// Somebody connected to a socket that was passed to the pod, or there is room for who did.
+    HostSockets,
+    /// The guest called for such a connection.
+    AcceptedListener,
 }
 
 /// What is ready, in order.

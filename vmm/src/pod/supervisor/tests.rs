@@ -1,4 +1,5 @@
 mod clients;
+mod sockets;
 
 use std::{
     fs::{self, File},
@@ -142,6 +143,15 @@ fn manifest(apps: &[&str]) -> PodManifest {
 
 /// Runs a pod of these apps against a guest that follows the script.
 fn play<T: Send>(apps: &[&str], script: impl FnOnce(Script) -> T + Send) -> (Result<Ending, PodError>, T) {
+    play_with(apps, HostSockets::default(), script)
+}
+
+/// The same with sockets that were passed to the pod.
+fn play_with<T: Send>(
+    apps: &[&str],
+    sockets: HostSockets,
+    script: impl FnOnce(Script) -> T + Send,
+) -> (Result<Ending, PodError>, T) {
     let root = tempfile::tempdir().unwrap();
     fs::create_dir_all(root.path().join("stage1/rootfs/rkt")).unwrap();
     let (reader, writer) = std::io::pipe().unwrap();
@@ -157,6 +167,7 @@ fn play<T: Send>(apps: &[&str], script: impl FnOnce(Script) -> T + Send) -> (Res
         directory: PodDirectory::at(root.path()),
         hints: vec![Hints { notify: true, stop_signal: Some(3), warning: None }],
         volumes: Volumes::default(),
+        sockets,
         stdio: HostStdio { stdin: None, stdout: writer.as_fd(), stderr: writer.as_fd() },
     };
     let ports = Ports::default();

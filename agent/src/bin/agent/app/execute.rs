@@ -16,6 +16,7 @@ use nix::unistd::{Gid, Uid, chdir, execve, setgroups, setresgid, setresuid};
 use super::environment::{DEFAULT_PATH, variables};
 use super::plan::{Privileges, ProcessPlan};
 use super::program;
+use super::sockets;
 use super::users::{Credentials, UserError};
 use crate::failure;
 use crate::root::RootError;
@@ -126,7 +127,10 @@ pub fn execute(
     user: &Credentials,
     owner: &Credentials,
 ) -> Result<Infallible, LaunchError> {
-    let environment = variables(&plan.app, owner, plan.notify, &plan.environment);
+    let mut environment = variables(&plan.app, owner, plan.notify, &plan.environment);
+    for (name, value) in sockets::variables(&plan.sockets) {
+        environment.set(name, &value);
+    }
     let arguments = exec.iter().map(|word| CString::new(word.as_str())).collect::<Result<Vec<_>, _>>()?;
     let block = environment_block(&environment)?;
     chdir(plan.working_directory.as_str()).map_err(|error| LaunchError::WorkingDirectory {

@@ -15,6 +15,7 @@ use super::life::exit_status;
 use super::namespaces::Namespaces;
 use super::plan::{AppPlan, ProcessPlan};
 use super::process::spawn;
+use super::sockets::Sockets;
 use super::users::{Credentials, resolve_here};
 use crate::root;
 use crate::stream::AppEnds;
@@ -22,7 +23,12 @@ use crate::stream::AppEnds;
 nix::ioctl_write_int_bad!(take_terminal, libc::TIOCSCTTY);
 
 /// Becomes an app's main process.
-pub fn main_process(plan: &AppPlan, cgroup: &Cgroup, ends: &AppEnds) -> Result<Infallible, LaunchError> {
+pub fn main_process(
+    plan: &AppPlan,
+    cgroup: &Cgroup,
+    ends: &AppEnds,
+    sockets: &Sockets,
+) -> Result<Infallible, LaunchError> {
     start_session(ends, plan.root.terminal.is_some())?;
     enter(plan, cgroup)?;
     let user = credentials(&plan.process)?;
@@ -30,7 +36,10 @@ pub fn main_process(plan: &AppPlan, cgroup: &Cgroup, ends: &AppEnds) -> Result<I
     if let Some(exec) = &plan.pre_start {
         pre_start(&plan.process, exec, &user)?;
     }
-    execute(&plan.process, &plan.process.exec, &user, &user)
+    sockets.place().map_err(LaunchError::set("sockets"))?;
+    let names = plan.sockets.iter().map(|socket| socket.name.clone()).collect();
+    let process = ProcessPlan { sockets: names, ..plan.process.clone() };
+    execute(&process, &process.exec, &user, &user)
 }
 
 /// Becomes the handler after an app. The app's mounts have gone with it; the handler gets the same ones anew.

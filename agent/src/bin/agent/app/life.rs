@@ -9,7 +9,7 @@
 //! ```
 
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::path::Path;
 
 use agent::protocol::WindowSize;
@@ -24,9 +24,10 @@ use super::launch;
 use super::notify::Notify;
 use super::plan::{AppPlan, ProcessPlan};
 use super::process::{Report, spawn};
+use super::sockets::Sockets;
 use super::syslog::Syslog;
 use crate::host::Dial;
-use crate::layout::{CGROUP, LOGS, NOTIFY};
+use crate::layout::{CGROUP, LOGS, NOTIFY, SOCKETS};
 use crate::root;
 use crate::stream::{AppEnds, Owner, StreamError, Streams, Terminal};
 
@@ -54,6 +55,15 @@ pub enum StartError {
     /// Its log.
     #[error("Cannot make the log socket of app \"{app}\"")]
     Syslog {
+        /// The app.
+        app: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The sockets it starts with.
+    #[error("Cannot make the sockets of app \"{app}\"")]
+    Sockets {
         /// The app.
         app: String,
         /// Why.
@@ -111,6 +121,8 @@ pub struct App {
     streams: Streams,
     notify: Option<Notify>,
     syslog: Option<Syslog>,
+    /// None once its main process has ended: nobody would take what comes.
+    sockets: Option<Sockets>,
     state: State,
     events: Vec<Event>,
 }
@@ -135,7 +147,9 @@ impl App {
         let syslog = Syslog::bind(Path::new(LOGS), &app, &ends.stderr);
         let syslog = syslog.map_err(|source| StartError::Syslog { app: app.clone(), source })?;
         plan.root.log = Some(syslog.path().display().to_string());
-        let (main, report) = spawn(|| match launch::main_process(&plan, &cgroup, ends) {
+        let sockets = Sockets::open(Path::new(SOCKETS), &app, &plan.sockets);
+        let sockets = sockets.map_err(|source| StartError::Sockets { app: app.clone(), source })?;
+        let (main, report) = spawn(|| match launch::main_process(&plan, &cgroup, ends, &sockets) {
             Ok(never) => match never {},
             Err(error) => error.failure(),
         })
@@ -149,6 +163,7 @@ impl App {
             streams,
             notify,
             syslog: Some(syslog),
+            sockets: Some(sockets),
             state: State::Launching { main, report },
             events,
         })
@@ -253,6 +268,7 @@ impl App {
 
     fn ended(&mut self, status: i32, ran: bool) {
         self.kill();
+        self.sockets = None;
         let killed = self.cgroup.memory_kills();
         if killed > 0 {
             let line = format!("App {} ran out of memory, processes killed: {killed}", self.plan.name);
@@ -307,6 +323,11 @@ impl App {
             State::Running { main } => Some((main, &self.plan.process, &self.cgroup)),
             _ => None,
         }
+    }
+
+    /// Starts a connection to one of the sockets it started with.
+    pub fn connect(&self, socket: u32) -> io::Result<OwnedFd> {
+        self.sockets.as_ref().ok_or(io::ErrorKind::ConnectionRefused)?.connect(socket)
     }
 
     /// Asks the app to end.

@@ -14,6 +14,7 @@ mod plan;
 mod process;
 mod program;
 mod seccomp;
+mod sockets;
 mod syslog;
 mod users;
 

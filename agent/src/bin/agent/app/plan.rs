@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use agent::protocol::{AppSpec, PodSpec, Stdio};
+use agent::protocol::{AppSpec, PodSpec, SocketSpec, Stdio};
 use appc::{Environment, EventHandlerName, Isolator, Isolators, RuntimeApp};
 
 use super::capability::{Capabilities, CapabilityError};
@@ -62,6 +62,8 @@ pub struct AppPlan {
     pub notify: bool,
     /// The signal that asks it to end; SIGTERM if none.
     pub stop_signal: Option<i32>,
+    /// The sockets it starts with.
+    pub sockets: Vec<SocketSpec>,
     /// Its main process.
     pub process: ProcessPlan,
     /// The program that runs before it.
@@ -87,6 +89,8 @@ pub struct ProcessPlan {
     pub environment: Environment,
     /// Whether it is told where to say that it is ready.
     pub notify: bool,
+    /// The names of the sockets it starts with.
+    pub sockets: Vec<String>,
     /// Where it starts.
     pub working_directory: String,
     /// What it may do.
@@ -129,6 +133,7 @@ impl AppPlan {
             stdio: spec.stdio,
             notify: spec.notify,
             stop_signal: spec.stop_signal,
+            sockets: spec.sockets.clone(),
             process: ProcessPlan { notify: spec.notify, ..process(runtime, app, privileges) },
             pre_start: handler(EventHandlerName::PreStart),
             post_stop: handler(EventHandlerName::PostStop),
@@ -147,6 +152,7 @@ fn process(runtime: &RuntimeApp, app: &appc::App, privileges: Privileges) -> Pro
         supplementary: app.supplementary_gids.clone(),
         environment: app.environment.clone(),
         notify: false,
+        sockets: Vec::new(),
         working_directory: working_directory.to_owned(),
         privileges,
     }

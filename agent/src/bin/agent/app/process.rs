@@ -9,6 +9,7 @@ use nix::libc;
 use nix::unistd::{ForkResult, Pid, fork, pipe2};
 
 use super::execute::Failure;
+use super::sockets::aside;
 use crate::stream::set_nonblocking;
 
 /// The longest line a child may report, in bytes.
@@ -65,6 +66,7 @@ impl Report {
 pub fn spawn(child: impl FnOnce() -> Failure) -> io::Result<(Pid, Report)> {
     let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
     set_nonblocking(&reader)?;
+    let writer = aside(writer)?;
     // SAFETY: the agent has one thread, so the child's copy of every lock is free.
     match unsafe { fork() }? {
         ForkResult::Parent { child } => Ok((child, Report { pipe: Some(reader.into()), line: Vec::new() })),

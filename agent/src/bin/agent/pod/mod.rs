@@ -2,6 +2,7 @@
 
 mod commands;
 mod course;
+mod relays;
 
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::{Duration, Instant};
@@ -20,6 +21,7 @@ use crate::host::{Control, ControlError, Dial};
 use crate::machine;
 use commands::Commands;
 use course::{Course, Order};
+use relays::Relays;
 
 /// How often the agent looks whether the last processes of an app have vanished, should it not be told.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(20);
@@ -53,6 +55,7 @@ struct Pod<'a> {
     announced: bool,
     course: Course,
     commands: Commands,
+    relays: Relays,
     host: &'a dyn Dial,
 }
 
@@ -68,6 +71,7 @@ pub fn run(spec: &PodSpec, control: &mut Control, host: &dyn Dial) -> Result<i32
         announced: false,
         course: Course::default(),
         commands: Commands::default(),
+        relays: Relays::default(),
         host,
     };
     for plan in plans {
@@ -110,9 +114,11 @@ fn child_signals() -> nix::Result<SignalFd> {
 }
 
 impl Pod<'_> {
-    /// Commands end with their apps; their output is waited for, but not for ever.
+    /// Commands and connections end with their apps; what they carry is waited for, but not for ever.
     fn is_done(&mut self) -> bool {
-        self.apps.iter().all(App::is_done) && self.commands.is_done(Instant::now())
+        let now = Instant::now();
+        // Both are asked: each counts from when it was asked first.
+        self.apps.iter().all(App::is_done) && self.commands.is_done(now) & self.relays.is_done(now)
     }
 
     fn not_started(&mut self, app: String, error: &StartError) -> Result<(), PodError> {
@@ -182,6 +188,7 @@ impl Pod<'_> {
         ];
         interest.extend(self.apps.iter().flat_map(App::interest));
         interest.extend(self.commands.interest());
+        interest.extend(self.relays.interest());
         // SAFETY: the pointer and length are those of a live vector.
         let result =
             unsafe { libc::poll(interest.as_mut_ptr(), interest.len() as libc::nfds_t, self.timeout_ms()) };
@@ -195,7 +202,8 @@ impl Pod<'_> {
     /// Until the next thing that is due, in milliseconds rounded up; -1 if there is none.
     fn timeout_ms(&self) -> libc::c_int {
         let sweeping = self.apps.iter().any(App::is_sweeping).then_some(SWEEP_INTERVAL);
-        let due = [self.course.deadline(), self.commands.deadline()].into_iter().flatten().min();
+        let due = [self.course.deadline(), self.commands.deadline(), self.relays.deadline()];
+        let due = due.into_iter().flatten().min();
         let due = due.map(|at| at.saturating_duration_since(Instant::now()));
         match sweeping.into_iter().chain(due).min() {
             Some(duration) => (duration.as_millis() + 1).try_into().unwrap_or(libc::c_int::MAX),
@@ -206,6 +214,7 @@ impl Pod<'_> {
     fn turn(&mut self, ready: &[RawFd]) -> Result<(), PodError> {
         self.apps.iter_mut().for_each(|app| app.advance(ready));
         self.commands.advance(ready);
+        self.relays.advance(ready);
         if ready.contains(&self.signals.as_raw_fd()) {
             while let Ok(Some(_)) = self.signals.read_signal() {}
             self.reap();
@@ -263,6 +272,13 @@ impl Pod<'_> {
             }
             HostMessage::Enter { command, spec } => {
                 self.commands.start(command, &spec, &self.apps, self.host, self.control)?;
+            }
+            HostMessage::Accepted { connection, app, socket } => {
+                let app = self.apps.iter().find(|known| known.name() == app);
+                if let Err(error) = self.relays.start(connection, app, socket, self.host) {
+                    let text = format!("Warning: cannot carry a connection: {}", failure::reason(&error));
+                    self.control.queue(&GuestMessage::Diagnostic { app: None, text })?;
+                }
             }
             HostMessage::SignalCommand { command, signal } => self.commands.signal(command, signal),
             HostMessage::ResizeCommand { command, size } => self.commands.resize(command, size),

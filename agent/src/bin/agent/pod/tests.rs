@@ -3,6 +3,7 @@
 mod commands;
 mod host;
 mod namespaces;
+mod sockets;
 
 use agent::protocol::{GuestMessage, HostMessage, Stdio, StreamKind, WindowSize};
 use serde_json::json;

@@ -12,8 +12,9 @@ use std::thread;
 use std::time::Duration;
 
 use agent::protocol::{
-    AppSpec, COMMAND_PORT, CONTROL_PORT, CommandHeader, CommandSpec, Disabled, Dns, GuestMessage,
-    HostMessage, PodSpec, STREAM_PORT, Stdio, StreamHeader, StreamKind, VolumeMount, read_frame, write_frame,
+    ACCEPTED_PORT, AcceptedHeader, AppSpec, COMMAND_PORT, CONTROL_PORT, CommandHeader, CommandSpec, Disabled,
+    Dns, GuestMessage, HostMessage, PodSpec, STREAM_PORT, SocketSpec, Stdio, StreamHeader, StreamKind,
+    VolumeMount, read_frame, write_frame,
 };
 use appc::PodManifest;
 use nix::sys::stat::{Mode, umask};
@@ -49,6 +50,8 @@ pub struct PodUnderTest {
     mounts: Vec<Vec<VolumeMount>>,
     notify: bool,
     stop_signal: Option<i32>,
+    /// The sockets every app starts with.
+    pub sockets: Vec<SocketSpec>,
     /// Tables for the apps.
     pub dns: Dns,
     /// What is lifted.
@@ -89,6 +92,7 @@ impl Outcome {
 pub struct Hands<'a> {
     control: &'a UnixStream,
     commands: &'a UnixListener,
+    accepted: &'a UnixListener,
     output: Receiver<Vec<u8>>,
     typed: Sender<Vec<u8>>,
 }
@@ -117,6 +121,15 @@ impl Hands<'_> {
         (0..streams).map(accept_one).collect()
     }
 
+    /// Says that somebody connected to a socket of the app's, and returns what the agent carries on.
+    pub fn accepted(&mut self, connection: u32, app: &str, socket: u32) -> UnixStream {
+        self.send(&HostMessage::Accepted { connection, app: app.into(), socket });
+        let mut stream = accept(self.accepted);
+        let header: AcceptedHeader = read_frame(&mut stream).unwrap().unwrap();
+        assert_eq!(header.connection, connection);
+        stream
+    }
+
     /// Waits until some app has written `text`.
     pub fn wait_for(&self, text: &str) {
         let mut seen = Vec::new();
@@ -137,6 +150,7 @@ impl PodUnderTest {
             apps: vec![],
             stdio: vec![],
             mounts: vec![],
+            sockets: vec![],
             notify: false,
             stop_signal: None,
             dns,
@@ -214,6 +228,7 @@ impl PodUnderTest {
         let listen = |port: u32| UnixListener::bind(directory.path().join(port.to_string())).unwrap();
         make_volumes(&directory.path().join("volumes"), self.mounts.iter().flatten());
         let (control, streams, commands) = (listen(CONTROL_PORT), listen(STREAM_PORT), listen(COMMAND_PORT));
+        let accepted = listen(ACCEPTED_PORT);
         let spec = self.spec();
         let names: Vec<String> = spec.apps.iter().map(|app| app.name.clone()).collect();
         let process = namespaces::spawn(directory.path(), &names, || agent(&spec));
@@ -221,7 +236,8 @@ impl PodUnderTest {
         let (seen, output) = channel();
         let (typed, keys) = channel();
         let carrier = thread::spawn(move || carry(&streams, self.stdio, self.input, self.deaf, seen, keys));
-        during(&mut Hands { control: &control, commands: &commands, output, typed });
+        let (commands, accepted) = (&commands, &accepted);
+        during(&mut Hands { control: &control, commands, accepted, output, typed });
         let messages = listen_to(control);
         let status = match waitpid(process, None).unwrap() {
             WaitStatus::Exited(_, status) => status,
@@ -241,6 +257,7 @@ impl PodUnderTest {
             notify: self.notify,
             stop_signal: self.stop_signal,
             mounts: mounts.clone(),
+            sockets: self.sockets.clone(),
         });
         PodSpec {
             uuid: String::new(),
