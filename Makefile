@@ -80,6 +80,12 @@ install: all
 	$(target)/release/rkt completion bash >build/share/bash-completion/completions/rkt
 	$(target)/release/rkt completion zsh >build/share/zsh/site-functions/_rkt
 	$(target)/release/rkt completion fish >build/share/fish/vendor_completions.d/rkt.fish
+	for file in rkt-gc.service rkt-gc.timer rkt-image-gc.service rkt-image-gc.timer; do \
+		install -D -m 644 resources/systemd/$$file $(DESTDIR)$(PREFIX)/lib/systemd/system/$$file || exit; done
+	install -D -m 644 resources/systemd/rkt.sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/rkt.conf
+	install -D -m 644 resources/systemd/rkt.tmpfiles.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/rkt.conf
+	for file in resources/systemd/examples/*; do \
+		install -D -m 644 $$file $(DESTDIR)$(PREFIX)/share/doc/rkt/examples/$${file##*/} || exit; done
 	cd build/share && find . -type f -exec install -D -m 644 {} $(DESTDIR)$(abspath $(PREFIX))/share/{} \;
 
 kvm-shell:

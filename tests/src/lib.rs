@@ -10,7 +10,9 @@ pub mod inside;
 pub mod network;
 pub mod pod;
 pub mod process;
+pub mod remains;
 pub mod rkt;
+pub mod systemd;
 pub mod terminal;
 pub mod wait;
 

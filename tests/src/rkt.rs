@@ -47,6 +47,11 @@ impl Rkt {
         self
     }
 
+    /// The binary under test.
+    pub fn binary(&self) -> &Path {
+        &self.binary
+    }
+
     /// Its data directory, the `--dir` of every command.
     pub fn dir(&self) -> &Path {
         self.dir.path()

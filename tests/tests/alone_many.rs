@@ -1,9 +1,9 @@
 //! Many pods, at once and in a row. Each of these tests has the host for itself.
 
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
+use tests::remains::Remains;
 use tests::{Rkt, aci};
 
 const LIMIT: Duration = Duration::from_secs(500);
@@ -27,42 +27,6 @@ fn ten_at_once() {
     assert_eq!(rkt.run(["list", "--no-legend"]).stdout_text().lines().count(), 10);
 }
 
-/// What must be the same before and after.
-#[derive(Debug, PartialEq, Eq)]
-struct Remains {
-    processes: usize,
-    mounts: Vec<String>,
-    interfaces: Vec<String>,
-    cgroups: usize,
-}
-
-fn remains() -> Remains {
-    let names = |directory: &str| {
-        let entries = fs::read_dir(directory).expect(directory).flatten();
-        let mut names: Vec<_> =
-            entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-        names.sort();
-        names
-    };
-    let is_user_process = |name: &String| {
-        // Kernel threads come and go; they have no program.
-        name.bytes().all(|byte| byte.is_ascii_digit()) && fs::read_link(format!("/proc/{name}/exe")).is_ok()
-    };
-    let mounts = fs::read_to_string("/proc/self/mounts").expect("mounts");
-    Remains {
-        processes: names("/proc").iter().filter(|name| is_user_process(name)).count(),
-        mounts: mounts.lines().map(str::to_owned).collect(),
-        interfaces: names("/sys/class/net"),
-        cgroups: directories(Path::new("/sys/fs/cgroup")),
-    }
-}
-
-fn directories(root: &Path) -> usize {
-    let entries: Vec<_> = fs::read_dir(root).map(|entries| entries.flatten().collect()).unwrap_or_default();
-    let inside = entries.iter().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-    inside.map(|entry| 1 + directories(&entry.path())).sum()
-}
-
 /// How many files the whole host has open.
 fn open_files() -> i64 {
     let text = fs::read_to_string("/proc/sys/fs/file-nr").expect("file-nr");
@@ -75,13 +39,13 @@ fn fifty_in_a_row_leave_nothing() {
     // The first also fills the store.
     rkt.run_script("true").expect_success();
     rkt.run(["gc", "--grace-period=0s"]).expect_success();
-    let (before, files_before) = (remains(), open_files());
+    let (before, files_before) = (Remains::look(), open_files());
     for number in 0..50 {
         let status = number % 3;
         rkt.run_script(&format!("exit {status}")).expect_status(status);
     }
     rkt.run(["gc", "--grace-period=0s"]).expect_success();
-    assert_eq!(remains(), before);
+    assert_eq!(Remains::look(), before);
     assert!(open_files() < files_before + 256, "{files_before} open files became {}", open_files());
     assert_eq!(rkt.run(["list", "--no-legend"]).expect_success().stdout_text(), "");
 }
