@@ -5,6 +5,7 @@
 //! failure panics, with a message that says what was run and what came back.
 
 pub mod aci;
+mod endurance;
 pub mod host;
 pub mod inside;
 pub mod network;
@@ -12,11 +13,13 @@ pub mod pod;
 pub mod process;
 pub mod remains;
 pub mod rkt;
+pub mod software;
 pub mod systemd;
 pub mod terminal;
 pub mod wait;
 
 pub use aci::Aci;
+pub use endurance::endurance;
 pub use pod::Pod;
 pub use process::{Finished, Running};
 pub use rkt::Rkt;

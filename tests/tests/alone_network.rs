@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use tests::network::{NetD, sh};
-use tests::{Rkt, aci, host};
+use tests::{Rkt, aci, endurance, host};
 
 const KILL: i32 = 9;
-const LIMIT: Duration = Duration::from_secs(500);
+const LIMIT: Duration = Duration::from_secs(1400);
 
 /// Everything networks are made of, on the whole host.
 fn networks() -> String {
@@ -41,7 +41,7 @@ fn pods_killed_at_random_leave_nothing_after_gc() {
     rkt.run(["gc", "--grace-period=0s"]).expect_success();
     let before = networks();
     assert!(before.contains("killed0"), "{before}");
-    let rounds = 12;
+    let rounds = 7 * endurance();
     for round in 0..rounds {
         let pod = rkt.start(run);
         // From the first instants of stage0 to a pod that runs, in steps with no rhythm of the work's own.
