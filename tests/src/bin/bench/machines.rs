@@ -31,14 +31,6 @@ impl Machines {
         command
     }
 
-    /// The VMM alone, with a network device at a tap it creates; `net-peer` is in the guest.
-    pub fn ours_with_network(&self, tap: &str) -> Command {
-        let mut command = Command::new(self.build.join("boot"));
-        command.arg(self.build.join("vmlinux")).arg(self.build.join("network-initramfs"));
-        command.args(["--quiet", "--cpus", "1", "--memory", &MEMORY_MIB.to_string(), "--tap", tap]);
-        command
-    }
-
     /// QEMU's smallest machine, with a network device at a tap that exists.
     pub fn qemu_with_network(&self, tap: &str) -> Command {
         let netdev = format!("tap,id=network,ifname={tap},script=no,downscript=no,vhost=on");
@@ -84,10 +76,11 @@ impl Machines {
     pub fn rkt(&self) -> Command {
         let mut command = Command::new(self.build.join("rkt"));
         command.arg(format!("--dir={}", self.data.join("rkt").display())).arg("--insecure-options=image");
+        command.arg(format!("--local-config={}", self.data.join("rkt-config").display()));
         command
     }
 
-    /// The image whose app is `first-instruction`.
+    /// The image whose app is `first-instruction`, and that has `net-peer`, too.
     pub fn image(&self) -> PathBuf {
         self.build.join("first-instruction.aci")
     }

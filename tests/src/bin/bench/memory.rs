@@ -17,7 +17,7 @@ pub fn run(machines: &Machines, rounds: usize) -> Result<()> {
     fetch(machines)?;
     let (mut ours, mut qemu) = (Vec::new(), Vec::new());
     for _ in 0..rounds.min(ROUNDS) {
-        ours.push(beside_ram(first_instruction(machines, &["--", "--stay"]))?);
+        ours.push(beside_ram(first_instruction(machines, "none", &["--", "--stay"]))?);
         qemu.push(beside_ram(machines.qemu())?);
     }
     report(

@@ -1,10 +1,9 @@
-//! A guest on a bridge: TCP and UDP throughput and round-trip time, against a plain network namespace and against QEMU's
-//! microvm on the same bridge. `net-peer` is the far end of all.
+//! A pod on a bridge: TCP and UDP throughput and round-trip time, against a plain network namespace and against QEMU's
+//! microvm on the same bridge, with `net-peer` as the far end of all; and what CNI adds to a pod's start.
 
 use std::{
+    fs,
     process::{Command, Stdio},
-    thread,
-    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
@@ -12,16 +11,18 @@ use anyhow::{Context, Result, ensure};
 use crate::{
     machines::Machines,
     network::traffic::{Traffic, measure},
-    sample::{Running, report},
+    pod::{fetch, first_instruction},
+    sample::{Running, median, report, until_marker},
 };
 
 mod traffic;
 
 /// Rounds take long.
 const MOST_ROUNDS: usize = 3;
+const MOST_STARTS: usize = 7;
+/// The bridge; the pods' network has its name.
 const BRIDGE: &str = "rktbench0";
-/// The host's ends of the cables: of our machine, of the namespace, of QEMU's machine.
-const OURS: &str = "rktbench1";
+/// The host's ends of the cables of the namespace and of QEMU's machine. The pod's is the plugin's to name.
 const PLAIN: &str = "rktbench2";
 const QEMU: &str = "rktbench3";
 const NAMESPACE: &str = "rktbench";
@@ -31,6 +32,8 @@ const THERE: &str = "10.211.0.2";
 
 pub fn run(machines: &Machines, rounds: usize) -> Result<()> {
     let bridge = Bridge::new()?;
+    fetch(machines)?;
+    configure(machines)?;
     let mut samples: [[Vec<f64>; 4]; 3] = Default::default();
     for _ in 0..rounds.min(MOST_ROUNDS) {
         let contenders: [fn(&Bridge, &Machines) -> Result<Traffic>; 3] = [ours, namespace, qemu];
@@ -49,20 +52,51 @@ pub fn run(machines: &Machines, rounds: usize) -> Result<()> {
         report(&what, unit, &mut ours[index].clone(), "plain namespace", &mut namespace[index]);
         report(&what, unit, &mut ours[index], "QEMU microvm", &mut qemu[index]);
     }
+    starts(machines, rounds.min(MOST_STARTS))
+}
+
+/// What CNI adds to the time from `rkt run` to the app's first instruction: the plugins bridge and host-local, beside
+/// building the machine.
+fn starts(machines: &Machines, rounds: usize) -> Result<()> {
+    let (mut with, mut without) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        for (network, times) in [(BRIDGE, &mut with), ("none", &mut without)] {
+            let started = until_marker(first_instruction(machines, network, &[]));
+            collect(machines)?;
+            times.push(started?.0.as_secs_f64() * 1e3);
+        }
+    }
+    let what = "network: `rkt run` to the app's first instruction, in a network";
+    report(what, "ms", &mut with, "without network", &mut without);
+    println!("network: CNI adds {:.0} ms to `rkt run`", median(&mut with) - median(&mut without));
     Ok(())
 }
 
-fn ours(bridge: &Bridge, machines: &Machines) -> Result<Traffic> {
-    let guest = start(machines.ours_with_network(OURS))?;
-    // The interface appears with the machine.
-    let end = Instant::now() + Duration::from_secs(20);
-    while bridge.take(OURS).is_err() {
-        ensure!(Instant::now() < end, "The machine makes no tap interface");
-        thread::sleep(Duration::from_millis(20));
-    }
+/// Makes the bridge a network of pods.
+fn configure(machines: &Machines) -> Result<()> {
+    let directory = machines.data.join("rkt-config/net.d");
+    fs::create_dir_all(&directory)?;
+    let network = format!(
+        r#"{{"cniVersion": "1.0.0", "name": "{BRIDGE}", "type": "bridge", "bridge": "{BRIDGE}",
+            "ipam": {{"type": "host-local", "subnet": "10.211.0.0/24", "dataDir": "/run/rktbench"}}}}"#
+    );
+    Ok(fs::write(directory.join("10-bench.conf"), network)?)
+}
+
+/// Gives back what a pod had that was killed.
+fn collect(machines: &Machines) -> Result<()> {
+    let output = machines.rkt().args(["gc", "--grace-period=0s"]).output()?;
+    ensure!(output.status.success(), "rkt gc: {}", String::from_utf8_lossy(&output.stderr).trim());
+    Ok(())
+}
+
+fn ours(_: &Bridge, machines: &Machines) -> Result<Traffic> {
+    let network = format!("{BRIDGE}:IP={THERE}");
+    let pod = start(first_instruction(machines, &network, &["--exec=/net-peer"]))?;
     let traffic = measure(THERE);
-    drop(guest);
-    traffic.context("Our machine")
+    drop(pod);
+    collect(machines)?;
+    traffic.context("Our pod")
 }
 
 fn qemu(bridge: &Bridge, machines: &Machines) -> Result<Traffic> {

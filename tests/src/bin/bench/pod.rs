@@ -13,7 +13,7 @@ pub fn run(machines: &Machines, rounds: usize) -> Result<()> {
     fetch(machines)?;
     let (mut ours, mut qemu) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
-        ours.push(until_marker(first_instruction(machines, &[]))?.0.as_secs_f64() * 1e3);
+        ours.push(until_marker(first_instruction(machines, "none", &[]))?.0.as_secs_f64() * 1e3);
         qemu.push(until_marker(machines.qemu())?.0.as_secs_f64() * 1e3);
     }
     report(
@@ -32,14 +32,21 @@ pub fn fetch(machines: &Machines) -> Result<()> {
         machines.rkt().arg("fetch").arg(machines.image()).stdout(std::process::Stdio::null()).status()?;
     ensure!(status.success(), "rkt fetch failed: {status}");
     // The first run also renders stage1.
-    until_marker(first_instruction(machines, &[])).map(drop)
+    until_marker(first_instruction(machines, "none", &[])).map(drop)
 }
 
-/// The pod: one CPU and the contenders' memory (the app's limit is what is left after the stated overhead).
-pub fn first_instruction(machines: &Machines, words: &[&str]) -> Command {
+/// The pod: in one network or `none`, one CPU, and the contenders' memory (the app's limit is what is left after the
+/// stated overhead).
+pub fn first_instruction(machines: &Machines, network: &str, words: &[&str]) -> Command {
     let mut command = machines.rkt();
     command
-        .args(["run", "--net=none", "example.com/first-instruction", "--cpu=1", "--memory=128M"])
+        .args([
+            "run",
+            &format!("--net={network}"),
+            "example.com/first-instruction",
+            "--cpu=1",
+            "--memory=128M",
+        ])
         .args(words);
     command
 }
