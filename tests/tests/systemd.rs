@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tests::systemd::Systemd;
-use tests::{Aci, Rkt, aci, host, process};
+use tests::{Aci, Rkt, aci, host, inside, process, wait};
 
 const LIMIT: Duration = Duration::from_secs(120);
 const IMAGE: &str = "example.com/busybox:1.0.0";
@@ -29,6 +29,30 @@ fn rkt() -> Rkt {
     rkt.run([Path::new("fetch"), &aci::busybox()]).expect_success();
     rkt.run_script("true").expect_success();
     rkt
+}
+
+#[test]
+fn a_service_is_up_when_its_pod_is_has_its_limits_and_ends_clean() {
+    let rkt = rkt();
+    let systemd = Systemd::boot(&rkt);
+    let looks =
+        inside::script("in", &[("cpus", "nproc"), ("memory", "free -m | awk '/^Mem/ { print ($2 < 268) }'")]);
+    let script = format!("{looks}\necho ready\nexec sleep 1000");
+    let settings = "MemoryMax=300M\nCPUQuota=100%\nTasksMax=200";
+    systemd.unit("pod.service", &service(settings, "--uuid-file-save=/var/lib/rkt/uuid", &script));
+    let started = systemd.run(["systemctl", "start", "pod"]);
+    assert_eq!(started.status, 0, "{}", systemd.journal("pod"));
+    // Nothing has to be waited for any more.
+    systemd.run(["rkt", "status", "--wait-ready=1ms", "--uuid-file=/var/lib/rkt/uuid"]).expect_success();
+    wait::until("the app's lines in the journal", LIMIT, || systemd.journal("pod").contains("ready"));
+    let said = systemd.journal("pod");
+    assert!(said.contains("in cpus: 1\n") && said.contains("in memory: 1\n"), "{said}");
+    systemd.run(["systemctl", "stop", "pod"]).expect_success();
+    assert_eq!(systemd.property("pod", "ActiveState"), "inactive");
+    assert_eq!(systemd.property("pod", "Result"), "success");
+    let status =
+        systemd.run(["rkt", "status", "--uuid-file=/var/lib/rkt/uuid"]).expect_success().stdout_text();
+    assert!(status.starts_with("state=exited\n"), "{status}");
 }
 
 #[test]
