@@ -4,7 +4,7 @@ use std::{env, ffi::OsStr, path::Path};
 
 use vmm::pod::{
     self, Ending, FAILURE, PodError,
-    arguments::{AttachArguments, EnterArguments, GcArguments, RunArguments, StopArguments},
+    arguments::{AppArguments, AttachArguments, EnterArguments, GcArguments, RunArguments, StopArguments},
 };
 
 fn main() {
@@ -29,6 +29,10 @@ fn call(entrypoint: &str, words: Vec<String>) -> Result<Ending, PodError> {
         "run" => return pod::run(RunArguments::parse(words)?),
         "attach" => return pod::attach(&AttachArguments::parse(words)?),
         "enter" => return pod::enter(EnterArguments::parse(words)?),
+        "app-add" => return pod::add_app(&AppArguments::parse(words)?),
+        "app-start" => return pod::start_app(&AppArguments::parse(words)?),
+        "app-stop" => return pod::stop_app(&AppArguments::parse(words)?),
+        "app-rm" => return pod::remove_app(&AppArguments::parse(words)?),
         "gc" => pod::gc(&GcArguments::parse(words)?)?,
         "stop" => pod::stop(&StopArguments::parse(words)?)?,
         other => return Err(PodError::UnknownEntrypoint(other.to_owned())),

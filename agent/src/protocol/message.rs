@@ -1,10 +1,11 @@
 //! The messages of the control connection and the header of a stream.
 
+use appc::RuntimeApp;
 use serde::{Deserialize, Serialize};
 
 use super::{
     command::CommandSpec,
-    pod::{PodSpec, WindowSize},
+    pod::{AppSpec, PodSpec, WindowSize},
 };
 
 /// What the host tells the guest.
@@ -36,6 +37,26 @@ pub enum HostMessage {
     Stop {
         /// How long apps may take after SIGTERM, in milliseconds.
         grace_ms: u64,
+    },
+    /// Start an app of a mutable pod, for the first time or again after its end. [`GuestMessage::AppStarted`] and
+    /// [`GuestMessage::AppExited`] follow as for the others.
+    StartApp {
+        /// Its part of the pod manifest.
+        app: Box<RuntimeApp>,
+        /// What that does not say.
+        spec: Box<AppSpec>,
+    },
+    /// End one app, as `Stop` ends all of them.
+    StopApp {
+        /// The app's name.
+        app: String,
+        /// How long it may take, in milliseconds.
+        grace_ms: u64,
+    },
+    /// Let go of everything that belongs to an app that does not run. [`GuestMessage::AppForgotten`] follows.
+    ForgetApp {
+        /// The app's name.
+        app: String,
     },
     /// Run a command in an app. The guest answers with connections to [`super::COMMAND_PORT`] and, at the end,
     /// [`GuestMessage::CommandEnded`].
@@ -107,6 +128,11 @@ pub enum GuestMessage {
         app: String,
         /// Exit status; 128+N for death by signal N, 203 when it could not be executed.
         status: i32,
+    },
+    /// Nothing of an app is in use any more.
+    AppForgotten {
+        /// The app's name.
+        app: String,
     },
     /// A command ended and its output has been handed to its streams, or it could not be run.
     CommandEnded {

@@ -15,6 +15,7 @@
 //!   AppStarted{app}       ──▶
 //!   Ready                 ──▶
 //!                         ◀──    Signal, Resize, Stop      (any number, any time)
+//!                         ◀──    StartApp, StopApp, ForgetApp (of mutable pods, any number)
 //!                         ◀──    Enter{command}            (likewise; SignalCommand, ResizeCommand, HangUp follow)
 //!   stream connections    ══▶
 //!                         ◀──    Accepted{connection}      (likewise)
@@ -37,7 +38,7 @@ pub use pod::{AppSpec, Disabled, Dns, Interface, PodSpec, Route, Stdio, VolumeMo
 pub use socket::{AcceptedHeader, SocketFamily, SocketSpec};
 
 /// Version of this protocol; host and guest refuse each other when theirs differ.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 /// The host's context identifier (virtio 1.2 §5.10.4).
 pub const HOST_CID: u32 = 2;
 /// The guest's context identifier: every VM has the same, since no two share a transport.

@@ -31,6 +31,9 @@ pub struct PodSpec {
     /// Protections the user lifted with `--insecure-options`.
     #[serde(default)]
     pub disabled: Disabled,
+    /// Whether apps come and go while it runs: then no app's end is the pod's, and it runs until it is stopped.
+    #[serde(default)]
+    pub mutable: bool,
     /// Tell more, on the console.
     #[serde(default)]
     pub debug: bool,

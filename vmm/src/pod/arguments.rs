@@ -1,5 +1,6 @@
 //! The command lines with which stage0 calls the entrypoints (`rkt-reference` §3.2).
 
+mod app;
 mod attach;
 mod flag;
 #[cfg(test)]
@@ -7,6 +8,7 @@ mod tests;
 
 use std::path::PathBuf;
 
+pub use app::AppArguments;
 pub use attach::{AttachArguments, AttachMode, Endpoints};
 use flag::Flag;
 
@@ -33,6 +35,8 @@ pub struct RunArguments {
     pub disable_paths: bool,
     /// `--disable-seccomp`.
     pub disable_seccomp: bool,
+    /// Apps come and go while the pod runs.
+    pub mutable: bool,
     /// The pod's UUID.
     pub uuid: String,
 }
@@ -129,9 +133,6 @@ pub enum ArgumentError {
     /// IPC shared with the host.
     #[error("A virtual machine cannot share the host's IPC (try to remove --ipc)")]
     ParentIpc,
-    /// Apps added at run time.
-    #[error("This stage1 does not support mutable pods")]
-    Mutable,
 }
 
 impl RunArguments {
@@ -167,8 +168,7 @@ impl RunArguments {
                 }
                 "--disable-paths" => arguments.disable_paths = flag.switch("--disable-paths")?,
                 "--disable-seccomp" => arguments.disable_seccomp = flag.switch("--disable-seccomp")?,
-                "--mutable" if flag.switch("--mutable")? => return Err(ArgumentError::Mutable),
-                "--mutable" => {}
+                "--mutable" => arguments.mutable = flag.switch("--mutable")?,
                 "--ipc" => ipc(flag.value("--ipc", &mut words)?)?,
                 _ => return Err(ArgumentError::UnknownFlag(word)),
             }

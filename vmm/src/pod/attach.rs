@@ -9,7 +9,7 @@ use super::{
     arguments::{AttachArguments, AttachMode},
     clients::wire::{Reply, Request},
     directory::PodDirectory,
-    enter::{self, Call, EnterError, Manner},
+    enter::{self, EnterError, Manner},
     error::PodError,
     signals::{Ending, Signals},
     streams::HostStdio,
@@ -49,17 +49,9 @@ pub fn attach(arguments: &AttachArguments) -> Result<Ending, PodError> {
 
 /// What there is to attach to.
 fn streams(directory: &PodDirectory, app: &str) -> Result<Vec<StreamKind>, EnterError> {
-    let mut call = Call::connect(directory)?;
-    call.send(&Request::Streams { app: app.to_owned() }).map_err(EnterError::Connection)?;
-    loop {
-        for answer in call.receive().map_err(EnterError::Connection)? {
-            match answer {
-                enter::Answer::Other(Reply::Streams { streams }) => return Ok(streams),
-                enter::Answer::Other(Reply::Refused { line }) => return Err(EnterError::Refused(line)),
-                enter::Answer::End => return Err(EnterError::PodEnded),
-                enter::Answer::Stream(..) | enter::Answer::Other(_) => {}
-            }
-        }
+    match enter::ask(directory, &Request::Streams { app: app.to_owned() })? {
+        Reply::Streams { streams } => Ok(streams),
+        _ => Err(EnterError::PodEnded),
     }
 }
 

@@ -151,10 +151,33 @@ impl PodDirectory {
 
     /// Notes an app's exit status.
     pub fn write_status(&self, app: &str, status: i32) -> Result<(), DirectoryError> {
+        self.write_mark(app, &format!("{status}\n"))
+    }
+
+    /// Takes back what was noted of an app's end, and with `all` what was noted of it at all.
+    pub fn clear_status(&self, app: &str, all: bool) -> Result<(), DirectoryError> {
+        let marks = [Some(app.to_owned()), all.then(|| created(app)), all.then(|| started(app))];
+        for name in marks.into_iter().flatten() {
+            remove(self.rkt().join("status").join(name))?;
+        }
+        Ok(())
+    }
+
+    /// Notes that an app has been added to the pod; the file's age is the app's.
+    pub fn mark_created(&self, app: &str) -> Result<(), DirectoryError> {
+        self.write_mark(&created(app), "")
+    }
+
+    /// Notes that an app of a mutable pod runs; the file's age tells since when.
+    pub fn mark_started(&self, app: &str) -> Result<(), DirectoryError> {
+        self.write_mark(&started(app), "")
+    }
+
+    fn write_mark(&self, name: &str, content: &str) -> Result<(), DirectoryError> {
         let directory = self.rkt().join("status");
         fs::create_dir_all(&directory)
             .map_err(|source| DirectoryError::Write { path: directory.clone(), source })?;
-        write_aside(&directory, app, &format!("{status}\n"))
+        write_aside(&directory, name, content)
     }
 
     /// Says that every app has been started.
@@ -202,17 +225,30 @@ impl PodDirectory {
 
     /// Removes a file directly in the directory, if there is one.
     pub fn remove_file(&self, name: &str) -> Result<(), DirectoryError> {
-        let path = self.root.join(name);
-        match fs::remove_file(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(DirectoryError::Write { path, source })
-            }
-            _ => Ok(()),
-        }
+        remove(self.root.join(name))
     }
 
     fn rkt(&self) -> PathBuf {
         self.root.join("stage1/rootfs/rkt")
+    }
+}
+
+/// The mark of an app that has been added to a mutable pod (`rkt-reference` §1.4).
+fn created(app: &str) -> String {
+    format!("{app}-created")
+}
+
+/// The mark of an app of a mutable pod that has been started.
+fn started(app: &str) -> String {
+    format!("{app}-started")
+}
+
+fn remove(path: PathBuf) -> Result<(), DirectoryError> {
+    match fs::remove_file(&path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(DirectoryError::Write { path, source })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -3,9 +3,9 @@
 use std::io;
 
 use super::{
-    activation::PassedError, arguments::ArgumentError, control::ControlError, directory::DirectoryError,
-    enter::EnterError, lock::LockError, network::NetworkError, session::SessionError, spec::SpecError,
-    stop::StopError, streams::StreamError, volumes::VolumeError,
+    activation::PassedError, apps::AppError, arguments::ArgumentError, control::ControlError,
+    directory::DirectoryError, enter::EnterError, lock::LockError, network::NetworkError,
+    session::SessionError, spec::SpecError, stop::StopError, streams::StreamError, volumes::VolumeError,
 };
 use crate::{
     machine::MachineError,
@@ -16,7 +16,9 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum PodError {
     /// The program was called by a name it is not known by.
-    #[error("Unknown entrypoint {0:?} (there are: run, enter, attach, gc, stop)")]
+    #[error(
+        "Unknown entrypoint {0:?} (there are: run, enter, attach, gc, stop, app-add, app-start, app-stop, app-rm)"
+    )]
     UnknownEntrypoint(String),
     /// The command line.
     #[error("Invalid command line of the entrypoint")]
@@ -39,6 +41,9 @@ pub enum PodError {
     /// A mount namespace of its own.
     #[error("Cannot separate the pod's mounts from the host's")]
     Mounts(#[source] io::Error),
+    /// Changes of a running pod.
+    #[error(transparent)]
+    App(#[from] AppError),
     /// Its volumes.
     #[error("Cannot provide the pod's volumes")]
     Volumes(#[from] VolumeError),

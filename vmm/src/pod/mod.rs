@@ -7,6 +7,7 @@
 //!                                                     ├─ the pod's socket ──▶ Clients (other entrypoints)
 //!                                                     └─ the machine's end
 //! stage0 ──exec──▶ enter, attach ── the pod's socket ──▶ run
+//! stage0 ──child─▶ app/add, app/start, … ── the same ──▶ run
 //! stage0 ──child─▶ stop ── signal ──▶ run
 //! stage0 ──child─▶ gc
 //! ```
@@ -14,6 +15,7 @@
 //! Nothing here waits for the guest or for whoever reads the pod's output, but the threads of [`streams`].
 
 mod activation;
+mod apps;
 pub mod arguments;
 mod attach;
 mod clients;
@@ -44,6 +46,7 @@ mod supervisor;
 mod terminal;
 mod volumes;
 
+pub use apps::{add as add_app, remove as remove_app, start as start_app, stop as stop_app};
 pub use attach::attach;
 pub use diagnostics::report;
 pub use enter::enter;

@@ -67,7 +67,7 @@ fn run_pod(
     separate_mounts().map_err(PodError::Mounts)?;
     let images = manifest.apps.iter().map(|app| directory.image_manifest(app.name.as_str()));
     let images = images.collect::<Result<Vec<_>, _>>()?;
-    let volumes = volumes::prepare(&manifest, &images, &directory)?;
+    let volumes = volumes::prepare(&manifest, &images, &directory, arguments.mutable)?;
     let has_terminal = arguments.interactive && terminal::is_terminal();
     let signals = Signals::block(has_terminal).map_err(PodError::Resource)?;
     let diagnostics = Diagnostics::start().map_err(PodError::Resource)?;

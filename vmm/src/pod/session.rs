@@ -20,6 +20,7 @@ pub const MAX_DIAGNOSTICS: u32 = 1000;
 pub struct Session {
     phase: Phase,
     apps: Vec<App>,
+    leaving: Vec<String>,
     diagnostics: u32,
 }
 
@@ -41,6 +42,8 @@ struct App {
     name: String,
     started: bool,
     status: Option<i32>,
+    /// What the guest said about it last.
+    line: Option<String>,
 }
 
 /// What the host has to do about a message.
@@ -54,12 +57,24 @@ pub enum Reaction {
     Ready,
     /// Show a line to the user.
     Show(String),
+    /// An app runs.
+    AppStarted {
+        /// The app, one of the pod's.
+        app: String,
+    },
+    /// The guest has let go of an app.
+    AppForgotten {
+        /// The app, which it was asked to let go of.
+        app: String,
+    },
     /// Note an app's exit status.
     AppExited {
         /// The app, one of the pod's.
         app: String,
         /// 0 to 255.
         status: i32,
+        /// Why its program was never executed, if it was not; safe to show.
+        never_ran: Option<String>,
     },
     /// Note that a command, by number, has ended; the host knows whether there was one.
     CommandEnded {
@@ -105,8 +120,8 @@ pub enum SessionError {
 impl Session {
     /// A session about the apps of these names.
     pub fn new(apps: impl IntoIterator<Item = String>) -> Self {
-        let apps = apps.into_iter().map(|name| App { name, started: false, status: None }).collect();
-        Session { phase: Phase::Silent, apps, diagnostics: 0 }
+        let apps = apps.into_iter().map(App::new).collect();
+        Session { phase: Phase::Silent, apps, leaving: Vec::new(), diagnostics: 0 }
     }
 
     /// How far the guest is.
@@ -117,6 +132,28 @@ impl Session {
     /// Whether an app's program has been executed, or never will be.
     pub fn was_started(&self, name: &str) -> bool {
         self.apps.iter().any(|app| app.name == name && (app.started || app.status.is_some()))
+    }
+
+    /// The guest is asked to start an app, once more if it has ended.
+    pub fn expect_start(&mut self, name: &str) {
+        self.apps.retain(|app| app.name != name);
+        self.apps.push(App::new(name.to_owned()));
+    }
+
+    /// The guest is asked to let go of an app that does not run.
+    pub fn expect_leave(&mut self, name: &str) {
+        self.apps.retain(|app| app.name != name);
+        self.leaving.push(name.to_owned());
+    }
+
+    /// Whether the guest has been asked to start an app.
+    pub fn knows(&self, name: &str) -> bool {
+        self.apps.iter().any(|app| app.name == name)
+    }
+
+    /// Whether the guest has been asked to start an app, and its end has not been reported.
+    pub fn is_unfinished(&self, name: &str) -> bool {
+        self.unfinished().any(|app| app == name)
     }
 
     /// The apps whose end has not been reported.
@@ -137,13 +174,14 @@ impl Session {
                 Ok(Reaction::Ready)
             }
             (_, other @ GuestMessage::Ready) => Err(unexpected(&other, "twice")),
-            (_, GuestMessage::AppStarted { app, .. }) => self.app_started(&app),
+            (_, GuestMessage::AppStarted { app, .. }) => self.app_started(app),
             (_, GuestMessage::AppExited { app, status }) => self.app_exited(app, status),
             (_, GuestMessage::Diagnostic { app, text }) => self.diagnostic(app.as_deref(), &text),
             (_, GuestMessage::CommandEnded { command, status, line }) => {
                 let line = line.map(|line| sanitized(&line));
                 Ok(Reaction::CommandEnded { command, status: checked(status)?, line })
             }
+            (_, GuestMessage::AppForgotten { app }) => self.app_forgotten(app),
             (_, GuestMessage::Finished { status }) => self.finished(status),
         }
     }
@@ -156,13 +194,13 @@ impl Session {
         Ok(Reaction::SendPod)
     }
 
-    fn app_started(&mut self, app: &str) -> Result<Reaction, SessionError> {
-        let known = self.app(app)?;
+    fn app_started(&mut self, app: String) -> Result<Reaction, SessionError> {
+        let known = self.app(&app)?;
         if known.started || known.status.is_some() {
             return Err(SessionError::Unexpected { message: "AppStarted", when: "twice for one app" });
         }
         known.started = true;
-        Ok(Reaction::None)
+        Ok(Reaction::AppStarted { app })
     }
 
     fn app_exited(&mut self, app: String, status: i32) -> Result<Reaction, SessionError> {
@@ -171,15 +209,25 @@ impl Session {
             return Err(SessionError::Unexpected { message: "AppExited", when: "twice for one app" });
         }
         known.status = Some(checked(status)?);
-        Ok(Reaction::AppExited { app, status })
+        let never_ran = (!known.started).then(|| known.line.take().unwrap_or_default());
+        Ok(Reaction::AppExited { app, status, never_ran })
+    }
+
+    fn app_forgotten(&mut self, app: String) -> Result<Reaction, SessionError> {
+        let Some(at) = self.leaving.iter().position(|leaving| *leaving == app) else {
+            return Err(SessionError::UnknownApp(sanitized(&app)));
+        };
+        self.leaving.swap_remove(at);
+        Ok(Reaction::AppForgotten { app })
     }
 
     fn diagnostic(&mut self, app: Option<&str>, text: &str) -> Result<Reaction, SessionError> {
+        let line = sanitized(text);
         if let Some(app) = app {
-            self.app(app)?;
+            self.app(app)?.line = Some(line.clone());
         }
         self.diagnostics = self.diagnostics.saturating_add(1);
-        Ok(if self.diagnostics > MAX_DIAGNOSTICS { Reaction::None } else { Reaction::Show(sanitized(text)) })
+        Ok(if self.diagnostics > MAX_DIAGNOSTICS { Reaction::None } else { Reaction::Show(line) })
     }
 
     fn finished(&mut self, status: i32) -> Result<Reaction, SessionError> {
@@ -197,6 +245,12 @@ impl Session {
     }
 }
 
+impl App {
+    fn new(name: String) -> Self {
+        App { name, started: false, status: None, line: None }
+    }
+}
+
 fn checked(status: i32) -> Result<i32, SessionError> {
     if (0..=255).contains(&status) { Ok(status) } else { Err(SessionError::Status(status)) }
 }
@@ -208,6 +262,7 @@ fn unexpected(message: &GuestMessage, when: &'static str) -> SessionError {
         GuestMessage::Ready => "Ready",
         GuestMessage::Diagnostic { .. } => "Diagnostic",
         GuestMessage::AppExited { .. } => "AppExited",
+        GuestMessage::AppForgotten { .. } => "AppForgotten",
         GuestMessage::CommandEnded { .. } => "CommandEnded",
         GuestMessage::Finished { .. } => "Finished",
         GuestMessage::Failed { .. } => "Failed",

@@ -29,25 +29,33 @@ pub struct Size {
 
 /// The size a pod's apps ask for, given what this process may use of the host.
 pub fn size(manifest: &PodManifest, host: HostShare) -> Size {
-    Size { cpus: cpus(&manifest.apps, host.cpus), memory: memory(&manifest.apps, host.memory) }
+    Size { cpus: cpus(manifest, host.cpus), memory: memory(manifest, host.memory) }
 }
 
-/// The sum of the limits, each in whole CPUs; more than the host has would only take turns.
-fn cpus(apps: &[RuntimeApp], host_cpus: u32) -> u32 {
+/// The pod's limit, or the sum of the apps', each in whole CPUs; more than the host has would only take turns.
+fn cpus(manifest: &PodManifest, host_cpus: u32) -> u32 {
     let most = host_cpus.clamp(1, MOST_CPUS);
-    let limits: Vec<_> = apps.iter().filter_map(cpu_limit).collect();
+    let of_pod = cpu_limit(&manifest.isolators);
+    let of_apps = || manifest.apps.iter().filter_map(|app| cpu_limit(isolators(app)?)).collect();
+    let limits: Vec<_> = of_pod.map_or_else(of_apps, |limit| vec![limit]);
     match limits.as_slice() {
         [] => most,
         limits => limits.iter().fold(0, |sum: u32, limit| sum.saturating_add(*limit)).clamp(1, most),
     }
 }
 
-/// What the apps are promised; where that is not said, no more than the host would give before it kills this process.
-fn memory(apps: &[RuntimeApp], most: Option<u64>) -> u64 {
-    let limits = apps.iter().map(memory_limit);
+/// What the pod or its apps are promised; where that is not said, no more than the host would give before it kills this
+/// process.
+fn memory(manifest: &PodManifest, most: Option<u64>) -> u64 {
+    if let Some(limit) = memory_limit(&manifest.isolators) {
+        return limit.saturating_add(OVERHEAD);
+    }
+    let apps = &manifest.apps;
+    let limits = apps.iter().map(|app| memory_limit(isolators(app)?));
+    let unlimited = apps.iter().any(|app| isolators(app).and_then(memory_limit).is_none());
     let apps_need = limits.fold(0, |sum: u64, limit| sum.saturating_add(limit.unwrap_or(UNLIMITED_APP)));
     let need = apps_need.saturating_add(OVERHEAD);
-    match apps.is_empty() || apps.iter().any(|app| memory_limit(app).is_none()) {
+    match apps.is_empty() || unlimited {
         true => {
             need.max(LEAST_UNLIMITED).min(most.map_or(u64::MAX, |most| most.saturating_sub(OWN).max(LEAST)))
         }
@@ -55,18 +63,18 @@ fn memory(apps: &[RuntimeApp], most: Option<u64>) -> u64 {
     }
 }
 
-/// An app's CPU limit in whole CPUs. The last isolator of a kind wins: flags append theirs.
-fn cpu_limit(app: &RuntimeApp) -> Option<u32> {
-    let limit = isolators(app)?.0.iter().rev().find_map(|isolator| match isolator {
+/// A CPU limit in whole CPUs. The last isolator of a kind wins: flags append theirs.
+fn cpu_limit(isolators: &Isolators) -> Option<u32> {
+    let limit = isolators.0.iter().rev().find_map(|isolator| match isolator {
         Isolator::Cpu(resource) => resource.limit,
         _ => None,
     })?;
     Some(u32::try_from(limit.value().max(0)).unwrap_or(u32::MAX))
 }
 
-/// An app's memory limit in bytes.
-fn memory_limit(app: &RuntimeApp) -> Option<u64> {
-    let limit = isolators(app)?.0.iter().rev().find_map(|isolator| match isolator {
+/// A memory limit in bytes.
+fn memory_limit(isolators: &Isolators) -> Option<u64> {
+    let limit = isolators.0.iter().rev().find_map(|isolator| match isolator {
         Isolator::Memory(resource) => resource.limit,
         _ => None,
     })?;
@@ -119,6 +127,17 @@ mod tests {
         assert_eq!(size(&limited, cpus(2)).cpus, 2);
         let mixed = pod(&[(Some("1Gi"), None), (None, Some("100m"))]);
         assert_eq!(size(&mixed, cpus(8)), Size { cpus: 1, memory: (1024 + 128 + 128) * MIB });
+    }
+
+    #[test]
+    fn the_pods_own_limits_count_instead_of_the_apps() {
+        let mut manifest = pod(&[(Some("64Mi"), Some("1"))]);
+        let isolators = serde_json::json!([
+            {"name": "resource/memory", "value": {"limit": "1Gi"}},
+            {"name": "resource/cpu", "value": {"limit": "3"}},
+        ]);
+        manifest.isolators = serde_json::from_value(isolators).unwrap();
+        assert_eq!(size(&manifest, cpus(8)), Size { cpus: 3, memory: (1024 + 128) * MIB });
     }
 
     #[test]

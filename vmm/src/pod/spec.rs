@@ -2,7 +2,7 @@
 
 use std::{io, path::Path};
 
-use agent::protocol::{AppSpec, Disabled, Dns, PodSpec, Stdio};
+use agent::protocol::{AppSpec, Disabled, Dns, PodSpec, Stdio, VolumeMount};
 use appc::{PodManifest, RuntimeApp};
 use rustix::rand::{GetRandomFlags, getrandom};
 
@@ -10,6 +10,7 @@ use super::{
     arguments::{FileSource, RunArguments},
     clock::now_ns,
     directory::{DirectoryError, PodDirectory},
+    hints::Hints,
     network::GuestNetwork,
     terminal,
 };
@@ -50,7 +51,17 @@ pub fn stdio(interactive: bool, app: &RuntimeApp) -> Stdio {
     }
 }
 
-/// What the guest learns of an app beside its manifest and volumes.
+/// What the guest learns of an app beside its manifest.
+pub fn describe(app: &RuntimeApp, interactive: bool, hints: &Hints, mounts: &[VolumeMount]) -> AppSpec {
+    AppSpec {
+        notify: hints.notify,
+        stop_signal: hints.stop_signal,
+        mounts: mounts.to_vec(),
+        ..app_spec(app.name.as_str(), stdio(interactive, app))
+    }
+}
+
+/// What the guest learns of an app of which nothing is known but its name.
 pub fn app_spec(name: &str, stdio: Stdio) -> AppSpec {
     AppSpec {
         name: name.to_owned(),
@@ -96,6 +107,7 @@ pub fn pod_spec(
             paths: arguments.disable_paths,
             seccomp: arguments.disable_seccomp,
         },
+        mutable: arguments.mutable,
         debug: arguments.debug,
     })
 }

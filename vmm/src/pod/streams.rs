@@ -15,7 +15,7 @@ use std::{
     io::{self, Read},
     os::{fd::BorrowedFd, unix::net::UnixStream},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         mpsc::{Receiver, Sender, channel},
     },
     thread,
@@ -71,9 +71,12 @@ impl HostStdio {
 pub struct Streams {
     host: HostStdio,
     registry: Arc<Registry>,
-    logs: Arc<BTreeMap<String, AppLog>>,
+    logs: Logs,
+    app_logs: Arc<Mutex<BTreeMap<String, Arc<AppLog>>>>,
     taps: Arc<Taps>,
+    /// How many connections the guest has opened, and how many it may.
     connections: usize,
+    allowed: usize,
     outputs: Vec<Arc<Progress>>,
     reporter: Reporter,
     reports: Receiver<Report>,
@@ -151,20 +154,44 @@ impl Reporter {
 
 impl Streams {
     /// The streams of these apps, none of them open yet. What comes over them is kept in `logs`.
-    pub fn new(apps: &[AppSpec], host: HostStdio, logs: &Logs) -> io::Result<Self> {
+    pub fn new(apps: &[AppSpec], host: HostStdio, logs: Logs) -> io::Result<Self> {
         let (sender, reports) = channel();
         let wake = Arc::new(EventFd::new(EFD_NONBLOCK | EFD_CLOEXEC)?);
-        Ok(Streams {
+        let mut streams = Streams {
             host,
-            registry: Arc::new(Registry::new(apps)),
-            logs: Arc::new(apps.iter().map(|app| (app.name.clone(), logs.of_app(&app.name))).collect()),
-            taps: Arc::new(Taps::new(apps)),
+            registry: Arc::default(),
+            logs,
+            app_logs: Arc::default(),
+            taps: Arc::default(),
             connections: 0,
+            allowed: 0,
             outputs: Vec::new(),
             reporter: Reporter { reports: sender, wake },
             reports,
             last_change: None,
-        })
+        };
+        for app in apps {
+            streams.expect(app);
+        }
+        Ok(streams)
+    }
+
+    /// Has the streams of an app that is about to be started; false if what it wrote in its last life is still on its
+    /// way. [`Report::Ended`] tells when to ask again.
+    pub fn expect(&mut self, app: &AppSpec) -> bool {
+        if !self.registry.expect(app) {
+            return false;
+        }
+        self.taps.expect(app);
+        self.allowed += kinds(app.stdio).len();
+        let mut logs = self.app_logs.lock().unwrap_or_else(PoisonError::into_inner);
+        logs.entry(app.name.clone()).or_insert_with(|| Arc::new(self.logs.of_app(&app.name)));
+        true
+    }
+
+    /// Has an app no more. What it wrote last still arrives.
+    pub fn forget(&mut self, app: &str) {
+        self.app_logs.lock().unwrap_or_else(PoisonError::into_inner).remove(app);
     }
 
     /// Who is attached to them.
@@ -179,18 +206,32 @@ impl Streams {
 
     /// Takes a connection the guest opened.
     pub fn accept(&mut self, stream: UnixStream) -> Result<(), StreamError> {
-        if self.connections >= self.registry.streams() {
+        if self.connections >= self.allowed {
             return Err(StreamError::TooMany);
         }
         self.connections += 1;
         let progress = Arc::new(Progress::default());
+        self.outputs.retain(|output| !output.ended());
         self.outputs.push(progress.clone());
-        let (host, registry, reporter) = (self.host, self.registry.clone(), self.reporter.clone());
-        let (logs, taps) = (self.logs.clone(), self.taps.clone());
+        let host = self.host;
+        let shared = Shared {
+            registry: self.registry.clone(),
+            logs: self.app_logs.clone(),
+            taps: self.taps.clone(),
+            reporter: self.reporter.clone(),
+        };
         let serve = move || {
-            let result = serve(stream, host, &registry, (&logs, &taps), &progress, &reporter);
+            let mut stream = stream;
+            let result = shared.claim(&mut stream).and_then(|header| match header {
+                Some(header) => {
+                    let result = shared.serve(&stream, &header, host, &progress);
+                    shared.registry.release(&header);
+                    result
+                }
+                None => Ok(()),
+            });
             progress.end();
-            reporter.report(result.err().unwrap_or(Report::Ended));
+            shared.reporter.report(result.err().unwrap_or(Report::Ended));
         };
         spawn("stream", serve)
     }
@@ -220,53 +261,69 @@ impl Streams {
     }
 }
 
-/// Serves one connection until it ends. Input streams are no output: they count as ended once they are known.
-fn serve(
-    mut stream: UnixStream,
-    host: HostStdio,
-    registry: &Registry,
-    (logs, taps): (&BTreeMap<String, AppLog>, &Taps),
-    progress: &Progress,
-    reporter: &Reporter,
-) -> Result<(), Report> {
-    let header: StreamHeader = match read_frame(&mut stream.by_ref().take(MAX_HEADER)) {
-        Ok(Some(header)) => header,
-        // The guest was killed, or the pod ends.
-        Ok(None) => return Ok(()),
-        Err(error) => return Err(Report::Violation(StreamError::Header(error))),
-    };
-    if !registry.claim(&header) {
-        let app = sanitized(&header.app);
-        return Err(Report::Violation(StreamError::NotExpected { app, stream: header.stream }));
+/// What the threads of streams share.
+#[derive(Debug)]
+struct Shared {
+    registry: Arc<Registry>,
+    logs: Arc<Mutex<BTreeMap<String, Arc<AppLog>>>>,
+    taps: Arc<Taps>,
+    reporter: Reporter,
+}
+
+impl Shared {
+    /// Learns which stream a connection is; `None` if it ended before it said so.
+    fn claim(&self, stream: &mut UnixStream) -> Result<Option<StreamHeader>, Report> {
+        let header: StreamHeader = match read_frame(&mut stream.by_ref().take(MAX_HEADER)) {
+            Ok(Some(header)) => header,
+            // The guest was killed, or the pod ends.
+            Ok(None) => return Ok(None),
+            Err(error) => return Err(Report::Violation(StreamError::Header(error))),
+        };
+        if !self.registry.claim(&header) {
+            let app = sanitized(&header.app);
+            return Err(Report::Violation(StreamError::NotExpected { app, stream: header.stream }));
+        }
+        Ok(Some(header))
     }
-    let keep = |bytes: &[u8]| {
-        let kept = logs.get(&header.app).map_or(Ok(()), |log| log.write(header.stream, bytes));
-        if let Err(source) = kept {
-            let app = header.app.clone();
-            reporter.report(Report::Trouble(StreamError::Log { app, source }));
-        }
-        taps.write(&header, bytes);
-    };
-    taps.open(&header, &stream).map_err(|error| Report::Trouble(StreamError::Thread(error)))?;
-    let written = match header.stream {
-        StreamKind::Stdin => {
-            progress.end();
-            if let Some(stdin) = host.stdin {
-                pump_in(stdin, &stream);
+
+    /// Serves a stream until it ends. Input streams are no output: they count as ended once they are known.
+    fn serve(
+        &self,
+        stream: &UnixStream,
+        header: &StreamHeader,
+        host: HostStdio,
+        progress: &Progress,
+    ) -> Result<(), Report> {
+        let log = self.logs.lock().unwrap_or_else(PoisonError::into_inner).get(&header.app).cloned();
+        let keep = |bytes: &[u8]| {
+            let kept = log.as_ref().map_or(Ok(()), |log| log.write(header.stream, bytes));
+            if let Err(source) = kept {
+                let app = header.app.clone();
+                self.reporter.report(Report::Trouble(StreamError::Log { app, source }));
             }
-            return Ok(());
-        }
-        StreamKind::Stdout => pump_out(&stream, host.stdout, progress, keep),
-        StreamKind::Stderr => pump_out(&stream, host.stderr, progress, keep),
-        StreamKind::Tty => {
-            if let Some(stdin) = host.stdin {
-                start_typing(&stream, stdin, reporter).map_err(Report::Trouble)?;
+            self.taps.write(header, bytes);
+        };
+        self.taps.open(header, stream).map_err(|error| Report::Trouble(StreamError::Thread(error)))?;
+        let written = match header.stream {
+            StreamKind::Stdin => {
+                progress.end();
+                if let Some(stdin) = host.stdin {
+                    pump_in(stdin, stream);
+                }
+                return Ok(());
             }
-            pump_out(&stream, host.stdout, progress, keep)
-        }
-    };
-    taps.close(&header);
-    written.map_err(|source| Report::Trouble(StreamError::Output { app: header.app.clone(), source }))
+            StreamKind::Stdout => pump_out(stream, host.stdout, progress, keep),
+            StreamKind::Stderr => pump_out(stream, host.stderr, progress, keep),
+            StreamKind::Tty => {
+                if let Some(stdin) = host.stdin {
+                    start_typing(stream, stdin, &self.reporter).map_err(Report::Trouble)?;
+                }
+                pump_out(stream, host.stdout, progress, keep)
+            }
+        };
+        self.taps.close(header);
+        written.map_err(|source| Report::Trouble(StreamError::Output { app: header.app.clone(), source }))
+    }
 }
 
 /// Gives the host's terminal to the app.

@@ -1,5 +1,6 @@
 //! Runs a pod whose machine has been started, until it ends.
 
+mod changes;
 mod clients;
 mod events;
 mod readiness;
@@ -13,7 +14,7 @@ use std::{
 };
 
 use agent::protocol::{ACCEPTED_PORT, AppSpec, COMMAND_PORT, CONTROL_PORT, HostMessage, STREAM_PORT, Stdio};
-use appc::{PodManifest, RuntimeApp};
+use appc::PodManifest;
 use event_manager::{SubscriberId, SubscriberOps};
 use vmm_sys_util::epoll::EventSet;
 
@@ -148,15 +149,14 @@ impl<'a, G: Guest> Supervisor<'a, G> {
         diagnostics: &'a Diagnostics,
     ) -> Result<Self, PodError> {
         let interactive = pod.arguments.interactive;
-        let describe = |app: &RuntimeApp| spec::app_spec(app.name.as_str(), spec::stdio(interactive, app));
-        let mut apps: Vec<_> = pod.manifest.apps.iter().map(describe).collect();
-        for (app, mounts) in apps.iter_mut().zip(&pod.volumes.mounts) {
-            app.mounts.clone_from(mounts);
-        }
-        for (app, hints) in apps.iter_mut().zip(&pod.hints) {
-            (app.notify, app.stop_signal) = (hints.notify, hints.stop_signal);
-            app.sockets = pod.sockets.of_app(&app.name);
-        }
+        let others = pod.hints.iter().zip(&pod.volumes.mounts);
+        let apps = pod.manifest.apps.iter().zip(others);
+        let apps: Vec<_> = apps
+            .map(|(app, (hints, mounts))| AppSpec {
+                sockets: pod.sockets.of_app(app.name.as_str()),
+                ..spec::describe(app, interactive, hints, mounts)
+            })
+            .collect();
         let names: Vec<_> = apps.iter().map(|app| app.name.clone()).collect();
         let stdin = pod.stdio.stdin.filter(|_| interactive);
         let stdio = HostStdio { stdin, ..pod.stdio };
@@ -166,7 +166,7 @@ impl<'a, G: Guest> Supervisor<'a, G> {
         }
         Ok(Supervisor {
             listeners,
-            streams: Streams::new(&apps, stdio, &logs).map_err(PodError::Resource)?,
+            streams: Streams::new(&apps, stdio, logs).map_err(PodError::Resource)?,
             relays: Relays::new().map_err(PodError::Resource)?,
             ready: ReadyQueue::default(),
             clock: ClockWatch::start().map_err(PodError::Resource)?,

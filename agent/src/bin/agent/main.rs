@@ -135,7 +135,8 @@ fn become_pod(spec: &PodSpec) -> Result<(), AgentError> {
     machine::mount_share(ROOTFS_TAG, layout::POD)?;
     let volumes: BTreeSet<_> =
         spec.apps.iter().flat_map(|app| &app.mounts).map(|mount| mount.source.as_str()).collect();
-    if !volumes.is_empty() {
+    // Apps that are added later may have some.
+    if spec.mutable || !volumes.is_empty() {
         machine::mount_share(VOLUMES_TAG, layout::VOLUMES)?;
     }
     for volume in volumes {

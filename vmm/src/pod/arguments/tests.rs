@@ -25,7 +25,7 @@ fn every_flag_of_run_in_stage0s_order() {
     let arguments = run(
         "--debug --net=a:IP=1.2.3.4,b --interactive --mds-token=t --local-config=/etc/rkt --hostname=web.local \
          --dns-conf-mode=resolv=stage0,hosts=host --disable-capabilities-restriction --disable-paths \
-         --disable-seccomp --ipc=private --system-config=/usr/share/rkt UUID",
+         --disable-seccomp --mutable --ipc=private --system-config=/usr/share/rkt UUID",
     );
     let expected = RunArguments {
         debug: true,
@@ -38,6 +38,7 @@ fn every_flag_of_run_in_stage0s_order() {
         disable_capabilities: true,
         disable_paths: true,
         disable_seccomp: true,
+        mutable: true,
         uuid: UUID.into(),
     };
     assert_eq!(arguments, Ok(expected));
@@ -47,7 +48,6 @@ fn every_flag_of_run_in_stage0s_order() {
 fn what_a_virtual_machine_cannot_do_is_refused() {
     assert_eq!(run("--net=none --private-users=65536:65536 UUID"), Err(ArgumentError::PrivateUsers));
     assert_eq!(run("--net=none --ipc=parent UUID"), Err(ArgumentError::ParentIpc));
-    assert_eq!(run("--net=none --mutable UUID"), Err(ArgumentError::Mutable));
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub struct Client {
 }
 
 /// What a look at a connection brought.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Heard {
     /// Requests, in order.
     pub requests: Vec<Request>,

@@ -58,16 +58,22 @@ struct Visit {
 }
 
 /// What a client came for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Business {
     /// It has not said yet.
     None,
-    /// This, when its app has been started.
+    /// This, when its app or its pod has been started.
     Waiting(Request),
     /// A command, of which the guest has been told.
     Command,
     /// The streams of an app.
     Attached(String),
+    /// An app's start, of which the guest has been told.
+    Starting(String),
+    /// An app's end, of which the guest has been told.
+    Stopping(String),
+    /// That the guest lets go of an app.
+    Removing(String),
     /// It has ended.
     Done,
 }
@@ -144,6 +150,16 @@ impl Clients {
                 if let Some((client, _)) = &visit.client {
                     client.send(&Reply::Ended { status: 0, line: None }, None);
                 }
+            }
+        }
+    }
+
+    /// Answers everybody who came for this.
+    pub fn settle(&mut self, business: &Business, reply: &Reply) {
+        for visit in self.visits.values_mut().filter(|visit| visit.business == *business) {
+            visit.business = Business::Done;
+            if let Some((client, _)) = &visit.client {
+                client.send(reply, None);
             }
         }
     }

@@ -1,9 +1,10 @@
 //! What other entrypoints and a running pod say to each other over the pod's socket.
 //!
-//! Frames as in the agent's protocol. A client asks for one command or app and then talks about that. Both ends are the same
+//! Frames as in the agent's protocol. A client asks for one thing and then talks about that. Both ends are the same
 //! program: stage0 calls every entrypoint of a pod from the image the pod was started with.
 
-use agent::protocol::{CommandSpec, StreamKind, WindowSize};
+use agent::protocol::{AppSpec, CommandSpec, StreamKind, WindowSize};
+use appc::RuntimeApp;
 use serde::{Deserialize, Serialize};
 
 /// The socket's name in the pod's directory.
@@ -13,7 +14,7 @@ pub const SOCKET: &str = "stage1.sock";
 pub const MAX_REQUEST: usize = 1 << 20;
 
 /// What a client says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "type")]
 pub enum Request {
     /// Run a command in an app; first, and once. Answered when the app has been started.
@@ -30,6 +31,8 @@ pub enum Request {
         /// The app's name.
         app: String,
     },
+    /// Change the apps of a mutable pod. Answered when it has been done.
+    Change(Change),
     /// Deliver a signal to the command's process group.
     Signal {
         /// Its number.
@@ -37,6 +40,34 @@ pub enum Request {
     },
     /// The client's terminal changed its size.
     Resize(WindowSize),
+}
+
+/// A change of a mutable pod.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "change")]
+pub enum Change {
+    /// The pod has one more app. Its root file system and volumes are where the guest can see them.
+    Add {
+        /// Its part of the pod manifest.
+        runtime: Box<RuntimeApp>,
+        /// What that does not say.
+        spec: Box<AppSpec>,
+    },
+    /// Start an app that does not run.
+    Start {
+        /// The app's name.
+        app: String,
+    },
+    /// End an app.
+    Stop {
+        /// The app's name.
+        app: String,
+    },
+    /// The pod has one app less. Its files are in nobody's use when this has been answered.
+    Remove {
+        /// The app's name.
+        app: String,
+    },
 }
 
 /// What the pod answers.
@@ -60,6 +91,10 @@ pub enum Reply {
         /// Why it could not be run; safe to show.
         line: Option<String>,
     },
+    /// The change has been made.
+    Done,
+    /// The app does not run, so it cannot be stopped.
+    NotRunning,
     /// The pod does not do what it was asked for.
     Refused {
         /// Why, in one line.
@@ -79,6 +114,7 @@ mod tests {
         let requests = [
             Request::Attach { app: "web".into(), streams: vec![StreamKind::Tty] },
             Request::Streams { app: "web".into() },
+            Request::Change(Change::Stop { app: "web".into() }),
             Request::Signal { signal: 15 },
             Request::Resize(size),
         ];
@@ -86,6 +122,7 @@ mod tests {
             Reply::Streams { streams: vec![StreamKind::Stdin, StreamKind::Stdout] },
             Reply::Stream { stream: StreamKind::Stderr },
             Reply::Ended { status: 3, line: None },
+            Reply::Done,
             Reply::Refused { line: "no".into() },
         ];
         let mut wire = Vec::new();

@@ -31,6 +31,8 @@ use crate::pod::{
 const LISTEN_LIMIT: Duration = Duration::from_secs(20);
 /// How often that is tried.
 const LISTEN_INTERVAL: Duration = Duration::from_millis(50);
+/// How long a pod may take to answer: to start an app it may have to boot first.
+const ANSWER_LIMIT: Duration = Duration::from_secs(150);
 
 /// A connection with a pod.
 #[derive(Debug)]
@@ -136,6 +138,27 @@ impl Call {
 impl AsFd for Call {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()
+    }
+}
+
+/// Asks the pod for something that has one answer.
+pub fn ask(directory: &PodDirectory, request: &Request) -> Result<Reply, EnterError> {
+    let mut call = Call::connect(directory)?;
+    call.stream.set_read_timeout(Some(ANSWER_LIMIT)).map_err(EnterError::Connection)?;
+    call.send(request).map_err(EnterError::Connection)?;
+    loop {
+        let answers = call.receive().map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => EnterError::NoAnswer(ANSWER_LIMIT.as_secs()),
+            _ => EnterError::Connection(error),
+        })?;
+        for answer in answers {
+            match answer {
+                Answer::Other(Reply::Refused { line }) => return Err(EnterError::Refused(line)),
+                Answer::Other(reply) => return Ok(reply),
+                Answer::End => return Err(EnterError::PodEnded),
+                Answer::Stream(..) => {}
+            }
+        }
     }
 }
 

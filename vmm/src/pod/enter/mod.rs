@@ -17,7 +17,7 @@ use std::{
 use agent::protocol::{CommandSpec, Stdio};
 use rustix::termios::isatty;
 
-pub use self::call::{Answer, Call};
+pub use self::call::{Answer, Call, ask};
 use self::relay::Relay;
 use super::{
     arguments::EnterArguments,
@@ -67,6 +67,9 @@ pub enum EnterError {
     /// The pod does not want it.
     #[error("{0}")]
     Refused(String),
+    /// Its guest does nothing.
+    #[error("Pod has not answered within {0} s")]
+    NoAnswer(u64),
     /// The pod went away.
     #[error("Pod has ended")]
     PodEnded,
@@ -148,7 +151,7 @@ pub fn run(
                     return Ok(status);
                 }
                 Answer::Other(Reply::Refused { line }) => return Err(EnterError::Refused(line)),
-                Answer::Other(Reply::Stream { .. } | Reply::Streams { .. }) => {}
+                Answer::Other(_) => {}
                 Answer::End => {
                     relay.finish();
                     return Err(EnterError::PodEnded);

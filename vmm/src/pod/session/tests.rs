@@ -22,11 +22,11 @@ fn started(app: &str) -> GuestMessage {
 fn a_whole_life() {
     let mut session = session();
     assert_eq!(session.receive(hello()), Ok(Reaction::SendPod));
-    assert_eq!(session.receive(started("web")), Ok(Reaction::None));
-    assert_eq!(session.receive(started("db")), Ok(Reaction::None));
+    assert_eq!(session.receive(started("web")), Ok(Reaction::AppStarted { app: "web".into() }));
+    assert_eq!(session.receive(started("db")), Ok(Reaction::AppStarted { app: "db".into() }));
     assert_eq!(session.receive(GuestMessage::Ready), Ok(Reaction::Ready));
     assert_eq!(session.phase(), Phase::Running);
-    let exit = Reaction::AppExited { app: "db".into(), status: 3 };
+    let exit = Reaction::AppExited { app: "db".into(), status: 3, never_ran: None };
     assert_eq!(session.receive(exited("db", 3)), Ok(exit));
     assert_eq!(session.unfinished().collect::<Vec<_>>(), ["web"]);
     session.receive(exited("web", 0)).unwrap();
@@ -123,6 +123,7 @@ fn any_message() -> impl Strategy<Value = GuestMessage> {
         2 => Just(GuestMessage::Ready),
         3 => app.clone().prop_map(|app| GuestMessage::AppStarted { app, pid: 1 }),
         3 => (app.clone(), status.clone()).prop_map(|(app, status)| GuestMessage::AppExited { app, status }),
+        1 => app.clone().prop_map(|app| GuestMessage::AppForgotten { app }),
         2 => status.clone().prop_map(|status| GuestMessage::Finished { status }),
         1 => status.prop_map(|status| GuestMessage::CommandEnded { command: 1, status, line: None }),
         1 => (prop::option::of(app), any::<String>())
@@ -141,7 +142,7 @@ proptest! {
         for message in messages {
             match session.receive(message) {
                 Err(_) => break,
-                Ok(Reaction::AppExited { app, status }) => {
+                Ok(Reaction::AppExited { app, status, .. }) => {
                     prop_assert!(app == "web" || app == "db");
                     prop_assert!((0..=255).contains(&status));
                     prop_assert!(!exits.contains(&app), "reported twice: {}", app);
@@ -154,8 +155,38 @@ proptest! {
                 }
                 Ok(Reaction::Show(line)) => prop_assert!(!line.chars().any(char::is_control)),
                 Ok(Reaction::CommandEnded { status, .. }) => prop_assert!((0..=255).contains(&status)),
-                Ok(Reaction::None | Reaction::SendPod | Reaction::Ready) => {}
+                Ok(Reaction::AppForgotten { app }) => prop_assert!(false, "{} left unasked", app),
+                Ok(
+                    Reaction::None | Reaction::SendPod | Reaction::Ready | Reaction::AppStarted { .. },
+                ) => {}
             }
         }
     }
+}
+
+#[test]
+fn apps_of_a_running_pod_start_again_and_leave_only_when_asked() {
+    let mut session = Session::new([]);
+    session.receive(hello()).unwrap();
+    session.receive(GuestMessage::Ready).unwrap();
+    assert!(matches!(session.receive(started("web")), Err(SessionError::UnknownApp(_))));
+    for status in [3, 203] {
+        session.expect_start("web");
+        assert!(session.is_unfinished("web") && !session.was_started("web"));
+        assert!(session.receive(GuestMessage::Finished { status: 0 }).is_err());
+        let text = "no\nsuch file".to_owned();
+        session.receive(GuestMessage::Diagnostic { app: Some("web".into()), text }).unwrap();
+        let never_ran = match status {
+            203 => Some("no\\u{a}such file".to_owned()),
+            _ => session.receive(started("web")).map(|_| None).unwrap(),
+        };
+        let exit = Reaction::AppExited { app: "web".into(), status, never_ran };
+        assert_eq!(session.receive(exited("web", status)), Ok(exit));
+    }
+    let forgotten = || GuestMessage::AppForgotten { app: "web".into() };
+    assert!(matches!(session.receive(forgotten()), Err(SessionError::UnknownApp(_))));
+    session.expect_leave("web");
+    assert_eq!(session.receive(forgotten()), Ok(Reaction::AppForgotten { app: "web".into() }));
+    assert!(matches!(session.receive(forgotten()), Err(SessionError::UnknownApp(_))));
+    assert!(matches!(session.receive(exited("web", 0)), Err(SessionError::UnknownApp(_))));
 }

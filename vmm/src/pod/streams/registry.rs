@@ -2,38 +2,53 @@
 
 use std::{
     collections::HashSet,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use agent::protocol::{AppSpec, Stdio, StreamHeader, StreamKind};
 
-/// The streams a guest may still open, each once.
-#[derive(Debug)]
+/// The streams a guest may still open, each once, and those it has open.
+#[derive(Debug, Default)]
 pub struct Registry {
-    streams: usize,
-    closed: Mutex<HashSet<StreamHeader>>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    closed: HashSet<StreamHeader>,
+    open: HashSet<StreamHeader>,
 }
 
 impl Registry {
-    /// The streams of these apps.
-    pub fn new(apps: &[AppSpec]) -> Self {
-        let of_app = |app: &AppSpec| {
-            let name = app.name.clone();
-            kinds(app.stdio).iter().map(move |kind| StreamHeader { app: name.clone(), stream: *kind })
-        };
-        let closed: HashSet<_> = apps.iter().flat_map(of_app).collect();
-        Registry { streams: closed.len(), closed: Mutex::new(closed) }
-    }
-
-    /// How many streams the pod has, open or not.
-    pub fn streams(&self) -> usize {
-        self.streams
+    /// Has the streams of an app that is about to be started; false if those of its last life have not ended yet.
+    pub fn expect(&self, app: &AppSpec) -> bool {
+        let mut state = self.lock();
+        if state.open.iter().any(|header| header.app == app.name) {
+            return false;
+        }
+        state.closed.extend(headers(app));
+        true
     }
 
     /// Opens a stream; false if the pod has no such stream or it was opened before.
     pub fn claim(&self, header: &StreamHeader) -> bool {
-        self.closed.lock().unwrap_or_else(PoisonError::into_inner).remove(header)
+        let mut state = self.lock();
+        state.closed.remove(header) && state.open.insert(header.clone())
     }
+
+    /// A stream that was claimed has ended.
+    pub fn release(&self, header: &StreamHeader) {
+        self.lock().open.remove(header);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The streams of an app.
+pub fn headers(app: &AppSpec) -> impl Iterator<Item = StreamHeader> {
+    kinds(app.stdio).iter().map(|kind| StreamHeader { app: app.name.clone(), stream: *kind })
 }
 
 /// The streams of an app whose standard streams are connected so.

@@ -11,7 +11,7 @@ use std::{
 
 use agent::protocol::{AppSpec, StreamHeader, StreamKind};
 
-use super::{kinds, spawn};
+use super::{registry::headers, spawn};
 
 /// How long one that does not read may hold an app back before it is given up.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const CHUNK: usize = 16 << 10;
 
 /// The attached clients of a pod, by the streams they share.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Taps {
     streams: Mutex<HashMap<StreamHeader, Tapped>>,
 }
@@ -48,14 +48,9 @@ impl Drop for Listener {
 }
 
 impl Taps {
-    /// The streams of these apps, with nobody attached.
-    pub fn new(apps: &[AppSpec]) -> Self {
-        let of_app = |app: &AppSpec| {
-            let name = app.name.clone();
-            let header = move |kind: &StreamKind| StreamHeader { app: name.clone(), stream: *kind };
-            kinds(app.stdio).iter().map(move |kind| (header(kind), Tapped::default()))
-        };
-        Taps { streams: Mutex::new(apps.iter().flat_map(of_app).collect()) }
+    /// Has the streams of an app that is about to be started, with nobody attached.
+    pub fn expect(&self, app: &AppSpec) {
+        self.lock().extend(headers(app).map(|header| (header, Tapped::default())));
     }
 
     /// The guest has opened a stream.
@@ -146,7 +141,9 @@ mod tests {
     use crate::pod::spec::app_spec;
 
     fn taps(stdio: Stdio) -> Taps {
-        Taps::new(&[app_spec("web", stdio)])
+        let taps = Taps::default();
+        taps.expect(&app_spec("web", stdio));
+        taps
     }
 
     fn header(stream: StreamKind) -> StreamHeader {

@@ -29,7 +29,7 @@ fn fixture(stdio: Stdio) -> Fixture {
     let (stdout_end, stdout) = pipe();
     let host = HostStdio { stdin: Some(stdin.as_fd()), stdout: stdout.as_fd(), stderr: stdout.as_fd() };
     Fixture {
-        streams: Streams::new(&[app_spec("web", stdio)], host, &Logs::none()).unwrap(),
+        streams: Streams::new(&[app_spec("web", stdio)], host, Logs::none()).unwrap(),
         stdin: File::from(stdin_end.try_clone().unwrap()),
         stdout: File::from(stdout_end.try_clone().unwrap()),
     }

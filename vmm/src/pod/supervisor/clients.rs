@@ -59,7 +59,11 @@ impl<G: Guest> Supervisor<'_, G> {
             (request @ (Request::Enter(_) | Request::Attach { .. }), Business::None) => {
                 self.begin(number, request)?;
             }
-            (Request::Enter(_) | Request::Attach { .. } | Request::Streams { .. }, _) => return Ok(false),
+            (Request::Change(change), Business::None) => self.begin_change(number, change)?,
+            (
+                Request::Enter(_) | Request::Attach { .. } | Request::Streams { .. } | Request::Change(_),
+                _,
+            ) => return Ok(false),
             (Request::Signal { signal }, Business::Command) => {
                 self.tell_guest(&HostMessage::SignalCommand { command: number, signal })?;
             }
@@ -80,6 +84,7 @@ impl<G: Guest> Supervisor<'_, G> {
         let app = match &request {
             Request::Enter(spec) => &spec.app,
             Request::Attach { app, .. } => app,
+            Request::Change(change) => return self.begin_change(number, change.clone()),
             _ => return Ok(()),
         };
         if !self.apps.iter().any(|known| known.name == *app) {
@@ -89,6 +94,10 @@ impl<G: Guest> Supervisor<'_, G> {
         let business = match self.session.phase() {
             Phase::Finished => {
                 self.refuse(number, "Pod has ended");
+                Business::Done
+            }
+            Phase::Running if !self.session.knows(app) => {
+                self.refuse(number, &format!("App \"{app}\" has not been started"));
                 Business::Done
             }
             _ if !self.session.was_started(app) => Business::Waiting(request),
@@ -134,7 +143,7 @@ impl<G: Guest> Supervisor<'_, G> {
         Business::Attached(app)
     }
 
-    fn refuse(&self, number: u32, line: &str) {
+    pub(super) fn refuse(&self, number: u32, line: &str) {
         self.listeners.clients.tell(number, &Reply::Refused { line: line.to_owned() });
     }
 
@@ -221,6 +230,6 @@ impl<G: Guest> Supervisor<'_, G> {
     }
 }
 
-fn no_app(name: &str) -> Reply {
+pub(super) fn no_app(name: &str) -> Reply {
     Reply::Refused { line: format!("Pod has no app \"{name}\"") }
 }

@@ -170,12 +170,21 @@ impl<G: Guest> Supervisor<'_, G> {
                 self.diagnostics.show(line);
                 Ok(())
             }
-            Reaction::AppExited { app, status } => {
-                if status != 0 {
+            Reaction::AppStarted { app } => {
+                self.app_started(app);
+                Ok(())
+            }
+            Reaction::AppExited { app, status, never_ran } => {
+                if status != 0 && !self.pod.arguments.mutable {
                     self.first_failure.get_or_insert(status);
                 }
                 self.told(self.pod.directory.write_status(&app, status));
                 self.listeners.clients.app_ended(&app);
+                self.app_ended(app, never_ran);
+                Ok(())
+            }
+            Reaction::AppForgotten { app } => {
+                self.app_forgotten(app);
                 Ok(())
             }
             Reaction::CommandEnded { command, status, line } => {
@@ -204,7 +213,8 @@ impl<G: Guest> Supervisor<'_, G> {
     fn on_reports(&mut self) -> Outcome {
         for report in self.streams.reports() {
             match report {
-                Report::Ended => {}
+                // An app may wait for the output of its last life.
+                Report::Ended => self.begin_waiting()?,
                 Report::Escape => return Ok(Some(self.kill("Pod killed: Ctrl-] was pressed three times"))),
                 Report::Violation(error) => return Err(PodError::Stream(error)),
                 Report::Trouble(error) => self.diagnostics.fail(&error, self.pod.arguments.debug),

@@ -1,3 +1,4 @@
+mod changes;
 mod clients;
 mod sockets;
 
@@ -78,8 +79,11 @@ impl Script {
         send(&mut control, GuestMessage::Hello { version: VERSION });
         let HostMessage::Start(spec) = hear(&mut control) else { panic!("no pod") };
         assert_eq!(spec.hostname, format!("rkt-{UUID}"));
-        assert_eq!(spec.apps[0].rootfs, "web/rootfs");
-        assert_eq!((spec.apps[0].notify, spec.apps[0].stop_signal), (true, Some(3)));
+        assert_eq!(spec.mutable, spec.apps.is_empty());
+        if let Some(app) = spec.apps.first() {
+            assert_eq!(app.rootfs, "web/rootfs");
+            assert_eq!((app.notify, app.stop_signal), (true, Some(3)));
+        }
         assert_eq!(spec.entropy.len(), 128);
         control
     }
@@ -141,7 +145,7 @@ fn manifest(apps: &[&str]) -> PodManifest {
     PodManifest::from_slice(manifest.to_string().as_bytes()).unwrap()
 }
 
-/// Runs a pod of these apps against a guest that follows the script.
+/// Runs a pod of these apps, or a mutable one without any, against a guest that follows the script.
 fn play<T: Send>(apps: &[&str], script: impl FnOnce(Script) -> T + Send) -> (Result<Ending, PodError>, T) {
     play_with(apps, HostSockets::default(), script)
 }
@@ -162,11 +166,16 @@ fn play_with<T: Send>(
     }));
     let pod = Pod {
         network: GuestNetwork::default(),
-        arguments: RunArguments { networks: "none".into(), uuid: UUID.into(), ..RunArguments::default() },
+        arguments: RunArguments {
+            networks: "none".into(),
+            uuid: UUID.into(),
+            mutable: apps.is_empty(),
+            ..RunArguments::default()
+        },
         manifest: manifest(apps),
         directory: PodDirectory::at(root.path()),
-        hints: vec![Hints { notify: true, stop_signal: Some(3), warning: None }],
-        volumes: Volumes::default(),
+        hints: vec![Hints { notify: true, stop_signal: Some(3), warning: None }; apps.len()],
+        volumes: Volumes { mounts: vec![vec![]; apps.len()], ..Volumes::default() },
         sockets,
         stdio: HostStdio { stdin: None, stdout: writer.as_fd(), stderr: writer.as_fd() },
     };

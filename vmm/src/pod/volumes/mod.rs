@@ -9,6 +9,8 @@
 //! so by the host's mounts; nothing depends on what the guest does.
 
 mod fill;
+pub mod later;
+mod lives;
 mod plan;
 mod share;
 mod source;
@@ -18,6 +20,8 @@ use std::{io, path::PathBuf};
 
 use agent::protocol::VolumeMount;
 use appc::{AcName, ImageManifest, PodManifest};
+
+pub use lives::{hide_rootfs, show_rootfs};
 
 use super::directory::PodDirectory;
 
@@ -80,15 +84,21 @@ pub enum VolumeError {
     Share(#[source] io::Error),
 }
 
-/// Makes the pod's volumes ready; `images` are the manifests of its apps' images, in their order. The caller has a mount
+/// Makes the pod's volumes ready, and in a `mutable` one without any a place for those of apps that are added; `images` are the manifests of its apps' images, in their order. The caller has a mount
 /// namespace of its own that nothing propagates out of.
 pub fn prepare(
     manifest: &PodManifest,
     images: &[ImageManifest],
     directory: &PodDirectory,
+    mutable: bool,
 ) -> Result<Volumes, VolumeError> {
     let plan = plan::plan(manifest, images)?;
     let share = match plan.volumes.as_slice() {
+        [] if mutable => {
+            let at = directory.volumes();
+            share::mount_growing(&at).map_err(VolumeError::Share)?;
+            Some(at)
+        }
         [] => None,
         volumes => {
             let mut sources = Vec::with_capacity(volumes.len());

@@ -40,12 +40,21 @@ pub fn clone_tree(path: &Path, access: Access) -> io::Result<OwnedFd> {
     Ok(mount)
 }
 
+/// Clones the mount of `path` alone, as it is, not attached anywhere yet.
+pub fn clone_alone(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let mount = open_tree(CWD, path, flags)?;
+    set_attributes(&mount, 0, true)?;
+    Ok(mount)
+}
+
 /// Sets attributes of a mount and all below it; an isolated one is told of no later mounts.
 fn set_attributes(mount: &impl AsFd, attributes: u64, isolated: bool) -> io::Result<()> {
     let change = libc::mount_attr {
         attr_set: attributes,
         attr_clr: 0,
-        propagation: if isolated { libc::MS_PRIVATE } else { 0 },
+        // What happens below the volume stays there, whatever the mount is attached to.
+        propagation: if isolated { libc::MS_PRIVATE } else { libc::MS_SLAVE },
         userns_fd: 0,
     };
     let flags = libc::AT_EMPTY_PATH | libc::AT_RECURSIVE;

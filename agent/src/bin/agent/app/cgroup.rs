@@ -75,6 +75,14 @@ impl Cgroup {
         Ok((Self { directory }, skipped))
     }
 
+    /// Removes the group `name` below `hierarchy`, which no process is in any more, if it is there.
+    pub fn remove(hierarchy: &Path, name: &str) -> io::Result<()> {
+        match fs::remove_dir(hierarchy.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// Moves the calling process in.
     pub fn enter(&self) -> io::Result<()> {
         write_existing(&self.directory.join("cgroup.procs"), "0")

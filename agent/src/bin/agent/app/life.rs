@@ -174,6 +174,11 @@ impl App {
         &self.plan.name
     }
 
+    /// Where the agent has the volumes it mounts.
+    pub fn volumes(&self) -> impl Iterator<Item = &Path> {
+        self.plan.root.volumes.iter().map(|volume| volume.source.as_path())
+    }
+
     /// Whether it is at work, as far as it lets the agent know.
     pub fn is_ready(&self) -> bool {
         self.notify.as_ref().is_none_or(Notify::is_ready)

@@ -7,6 +7,7 @@ mod command;
 mod environment;
 mod execute;
 mod launch;
+mod leftovers;
 mod life;
 mod namespaces;
 mod notify;
@@ -20,5 +21,6 @@ mod users;
 
 pub use cgroup::delegate;
 pub use command::{Command, CommandError};
-pub use life::{App, Event, StartError, exit_status};
+pub use leftovers::clear;
+pub use life::{App, Event, exit_status};
 pub use plan::{AppPlan, PlanError};

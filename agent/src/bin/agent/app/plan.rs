@@ -111,11 +111,15 @@ pub struct Privileges {
 }
 
 impl AppPlan {
-    /// Plans one of the pod's apps.
+    /// Plans one of the apps the pod starts with.
     pub fn new(spec: &AppSpec, pod: &PodSpec) -> Result<Self, PlanError> {
-        let unknown = || PlanError::NoApp(spec.name.clone());
-        let runtime = pod.manifest.app(&spec.name).ok_or_else(unknown)?;
-        let app = runtime.app.as_ref().ok_or_else(unknown)?;
+        let runtime = pod.manifest.app(&spec.name).ok_or_else(|| PlanError::NoApp(spec.name.clone()))?;
+        Self::of(spec, runtime, pod)
+    }
+
+    /// Plans an app of the pod.
+    pub fn of(spec: &AppSpec, runtime: &RuntimeApp, pod: &PodSpec) -> Result<Self, PlanError> {
+        let app = runtime.app.as_ref().ok_or_else(|| PlanError::NoApp(spec.name.clone()))?;
         if app.exec.is_empty() {
             return Err(PlanError::NoExec(spec.name.clone()));
         }

@@ -16,6 +16,15 @@ use crate::layout::SYSFS;
 /// Settings of a backing device, `Documentation/ABI/testing/sysfs-class-bdi` of the kernel.
 const SETTINGS: [(&str, &str); 3] = [("read_ahead_kb", "1024"), ("strict_limit", "0"), ("max_ratio", "100")];
 
+/// Forgets every name and file of the shares that nothing uses, so that the host need not keep them.
+///
+/// Linux keeps names for as long as the host has vouched for them, and with them the host keeps files open that it has deleted.
+pub fn forget_names() -> io::Result<()> {
+    // 2: names and inodes; 4: no line about it in the kernel's log (Documentation/admin-guide/sysctl/vm.rst). What was used
+    // lately may only grow old the first time.
+    (0..2).try_for_each(|_| fs::write("/proc/sys/vm/drop_caches", "6"))
+}
+
 /// Lets the share mounted at `at` use the page cache as a disk does.
 pub fn widen(at: &str) -> io::Result<()> {
     let device = fs::metadata(at)?.dev();

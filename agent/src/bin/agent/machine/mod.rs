@@ -6,6 +6,7 @@ mod identity;
 mod network;
 mod sysctl;
 
+pub use cache::forget_names;
 pub use filesystems::{BootError, enter_root, make_root, mount_share, touch_submount};
 pub use identity::{IdentityError, assume, follow_clock};
 pub use network::{NetworkError, configure, loopback_up};

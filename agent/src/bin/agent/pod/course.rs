@@ -47,6 +47,11 @@ impl Course {
         first.then_some(Order::Terminate)
     }
 
+    /// Whether the pod's end has begun.
+    pub fn is_ending(&self) -> bool {
+        self.kill_at.is_some()
+    }
+
     /// Time has passed.
     pub fn tick(&mut self, now: Instant) -> Option<Order> {
         let due = !self.killed && self.kill_at.is_some_and(|at| at <= now);

@@ -1,5 +1,6 @@
 //! A pod from its description to its end: one loop that waits for the host, the apps and their streams.
 
+mod changes;
 mod commands;
 mod course;
 mod relays;
@@ -15,10 +16,11 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
-use crate::app::{App, AppPlan, Event, PlanError, StartError, exit_status};
+use crate::app::{App, AppPlan, Event, PlanError, exit_status};
 use crate::failure;
 use crate::host::{Control, ControlError, Dial};
 use crate::machine;
+use changes::Stops;
 use commands::Commands;
 use course::{Course, Order};
 use relays::Relays;
@@ -48,12 +50,14 @@ pub enum PodError {
 /// A running pod.
 #[derive(Debug)]
 struct Pod<'a> {
+    spec: &'a PodSpec,
     control: &'a mut Control,
     signals: SignalFd,
     apps: Vec<App>,
     unstarted: usize,
     announced: bool,
     course: Course,
+    stops: Stops,
     commands: Commands,
     relays: Relays,
     host: &'a dyn Dial,
@@ -64,25 +68,20 @@ pub fn run(spec: &PodSpec, control: &mut Control, host: &dyn Dial) -> Result<i32
     let plans = spec.apps.iter().map(|app| AppPlan::new(app, spec)).collect::<Result<Vec<_>, _>>()?;
     let signals = child_signals().map_err(PodError::Signals)?;
     let mut pod = Pod {
+        spec,
         control,
         signals,
         apps: Vec::new(),
         unstarted: plans.len(),
         announced: false,
         course: Course::default(),
+        stops: Stops::default(),
         commands: Commands::default(),
         relays: Relays::default(),
         host,
     };
     for plan in plans {
-        let name = plan.name.clone();
-        if spec.debug {
-            eprintln!("rkt agent: starting app {name}: {:?}", plan.process.exec);
-        }
-        match App::start(plan, host) {
-            Ok(app) => pod.apps.push(app),
-            Err(error) => pod.not_started(name, &error)?,
-        }
+        pod.start(plan)?;
     }
     while !pod.is_done() {
         pod.report()?;
@@ -117,17 +116,35 @@ impl Pod<'_> {
     /// Commands and connections end with their apps; what they carry is waited for, but not for ever.
     fn is_done(&mut self) -> bool {
         let now = Instant::now();
+        let may_end = !self.spec.mutable || self.course.is_ending();
         // Both are asked: each counts from when it was asked first.
-        self.apps.iter().all(App::is_done) && self.commands.is_done(now) & self.relays.is_done(now)
+        may_end && self.apps.iter().all(App::is_done) && self.commands.is_done(now) & self.relays.is_done(now)
     }
 
-    fn not_started(&mut self, app: String, error: &StartError) -> Result<(), PodError> {
+    fn start(&mut self, plan: AppPlan) -> Result<(), PodError> {
+        let name = plan.name.clone();
+        if self.spec.debug {
+            eprintln!("rkt agent: starting app {name}: {:?}", plan.process.exec);
+        }
+        match App::start(plan, self.host) {
+            Ok(app) => self.apps.push(app),
+            Err(error) => self.not_started(name, &error)?,
+        }
+        Ok(())
+    }
+
+    fn not_started(&mut self, app: String, error: &dyn std::error::Error) -> Result<(), PodError> {
         let text = format!("Error: {}", failure::line(error));
         self.control.queue(&GuestMessage::Diagnostic { app: Some(app.clone()), text })?;
         self.control.queue(&GuestMessage::AppExited { app, status: NOT_STARTED })?;
-        let order = self.course.app_ended(NOT_STARTED, Instant::now());
+        let order = self.app_ended(NOT_STARTED);
         self.obey(order);
         Ok(())
+    }
+
+    /// In a pod whose apps come and go, each ends for itself.
+    fn app_ended(&mut self, status: i32) -> Option<Order> {
+        if self.spec.mutable { None } else { self.course.app_ended(status, Instant::now()) }
     }
 
     /// Tells the host what has happened to the apps.
@@ -141,14 +158,15 @@ impl Pod<'_> {
         {
             let message = match event {
                 Event::Started(pid) => {
-                    self.unstarted -= 1;
+                    // Apps that are added later are not counted.
+                    self.unstarted = self.unstarted.saturating_sub(1);
                     GuestMessage::AppStarted { app: name, pid: pid.as_raw() as u32 }
                 }
                 Event::Told(text) => GuestMessage::Diagnostic { app: Some(name), text },
                 Event::Gone(status) => GuestMessage::AppExited { app: name, status },
                 Event::Ended(status) => {
                     self.commands.app_ended(&name);
-                    orders.extend(self.course.app_ended(status, Instant::now()));
+                    orders.extend(self.app_ended(status));
                     continue;
                 }
             };
@@ -202,7 +220,8 @@ impl Pod<'_> {
     /// Until the next thing that is due, in milliseconds rounded up; -1 if there is none.
     fn timeout_ms(&self) -> libc::c_int {
         let sweeping = self.apps.iter().any(App::is_sweeping).then_some(SWEEP_INTERVAL);
-        let due = [self.course.deadline(), self.commands.deadline(), self.relays.deadline()];
+        let due =
+            [self.course.deadline(), self.stops.deadline(), self.commands.deadline(), self.relays.deadline()];
         let due = due.into_iter().flatten().min();
         let due = due.map(|at| at.saturating_duration_since(Instant::now()));
         match sweeping.into_iter().chain(due).min() {
@@ -221,6 +240,7 @@ impl Pod<'_> {
         }
         let order = self.course.tick(Instant::now());
         self.obey(order);
+        self.stops.tick(&self.apps, Instant::now());
         while let Some(message) = self.control.receive()? {
             self.hear(message)?;
         }
@@ -270,6 +290,11 @@ impl Pod<'_> {
                 let order = self.course.stop(Duration::from_millis(grace_ms), Instant::now());
                 self.obey(order);
             }
+            HostMessage::StartApp { app, spec } => self.start_app(&app, &spec)?,
+            HostMessage::StopApp { app, grace_ms } => {
+                self.stops.stop(&app, Duration::from_millis(grace_ms), &self.apps, Instant::now());
+            }
+            HostMessage::ForgetApp { app } => self.forget_app(app)?,
             HostMessage::Enter { command, spec } => {
                 self.commands.start(command, &spec, &self.apps, self.host, self.control)?;
             }

@@ -1,5 +1,6 @@
 //! Whole pods, run by the agent as PID 1 of namespaces instead of a guest; the test is the host.
 
+mod changes;
 mod commands;
 mod host;
 mod namespaces;

@@ -5,6 +5,7 @@ use std::{
     os::unix::fs::FileTypeExt,
     path::PathBuf,
     process::Command,
+    sync::Barrier,
     thread,
 };
 
@@ -14,7 +15,13 @@ use rustix::{
 };
 
 use super::*;
-use crate::pod::volumes::tree::{Access, clone_tree};
+use crate::pod::{
+    directory::PodDirectory,
+    volumes::{
+        hide_rootfs, lives, show_rootfs,
+        tree::{Access, clone_tree},
+    },
+};
 
 /// Runs `body` on a thread with mounts of its own; a shared tmpfs at its argument is what the host has.
 fn on_a_host(body: impl FnOnce(&Path) + Send) {
@@ -131,4 +138,54 @@ fn what_is_not_there_cannot_be_shared() {
     let error =
         clone_tree(Path::new("/foo-not-there"), Access { writable: true, recursive: true }).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::NotFound);
+}
+
+#[test]
+fn what_is_added_later_reaches_the_pods_namespace_under_a_new_name_each_time() {
+    on_a_host(|host| {
+        let directory = PodDirectory::at(&host.join("pod"));
+        fs::create_dir_all(directory.app_rootfs("web")).unwrap();
+        tmpfs(directory.app_rootfs("web"), "file");
+        fs::create_dir_all(directory.app_rootfs("web-2")).unwrap();
+        let (steps, pod) = (Barrier::new(2), directory.clone());
+        thread::scope(|scope| {
+            let of_pod = scope.spawn(|| {
+                // SAFETY: concerns neither descriptors nor memory.
+                unsafe { unshare_unsafe(UnshareFlags::NEWNS) }.unwrap();
+                mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC).unwrap();
+                mount_growing(&pod.volumes()).unwrap();
+                steps.wait();
+                steps.wait();
+                let names = |directory: PathBuf, file: &str| {
+                    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+                    entries.filter(|entry| entry.join(file).exists()).count()
+                };
+                // The root file system itself, and as the guest is told of it.
+                assert_eq!(names(pod.apps(), "file"), 1);
+                assert_eq!(names(pod.apps(), "rootfs/file"), 1);
+                assert_eq!(names(pod.volumes(), "below/file"), 1);
+                assert!(is_read_only(&pod.volumes()));
+                steps.wait();
+                steps.wait();
+                assert_eq!((names(pod.apps(), "file"), names(pod.volumes(), "")), (0, 0));
+            });
+            steps.wait();
+            let first = show_rootfs("web", &directory).unwrap();
+            assert_ne!(show_rootfs("web", &directory).unwrap(), first);
+            let source = host.join("source");
+            tmpfs(source.join("below"), "file");
+            let volume = clone_tree(&source, Access { writable: true, recursive: true }).unwrap();
+            let name = lives::name("web.0.data");
+            attach(&directory.volumes().join(&name), &volume).unwrap();
+            drop(volume);
+            steps.wait();
+            steps.wait();
+            hide_rootfs("web", &directory).unwrap();
+            lives::detach_lives(&directory.volumes(), "web.0.data").unwrap();
+            assert!(source.join("below/file").exists(), "what is the host's stays mounted");
+            assert!(directory.app_rootfs("web").join("file").exists());
+            steps.wait();
+            of_pod.join().unwrap();
+        });
+    });
 }

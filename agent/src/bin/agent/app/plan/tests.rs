@@ -28,6 +28,7 @@ fn pod(app: serde_json::Value) -> PodSpec {
         interfaces: vec![],
         dns: Dns::default(),
         disabled: Disabled::default(),
+        mutable: false,
         debug: false,
     }
 }

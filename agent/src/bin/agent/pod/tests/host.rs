@@ -49,6 +49,7 @@ pub struct PodUnderTest {
     stdio: Vec<Stdio>,
     mounts: Vec<Vec<VolumeMount>>,
     notify: bool,
+    mutable: bool,
     stop_signal: Option<i32>,
     /// The sockets every app starts with.
     pub sockets: Vec<SocketSpec>,
@@ -91,6 +92,7 @@ impl Outcome {
 /// What a test does while the pod runs.
 pub struct Hands<'a> {
     control: &'a UnixStream,
+    heard: Vec<GuestMessage>,
     commands: &'a UnixListener,
     accepted: &'a UnixListener,
     output: Receiver<Vec<u8>>,
@@ -101,6 +103,18 @@ impl Hands<'_> {
     /// Sends a message to the agent.
     pub fn send(&mut self, message: &HostMessage) {
         write_frame(&mut self.control, message).unwrap();
+    }
+
+    /// Sends a message to the agent once another app has ended.
+    pub fn send_when_ended(&mut self, message: &HostMessage) {
+        loop {
+            let message: GuestMessage = read_frame(&mut self.control).unwrap().unwrap();
+            self.heard.push(message);
+            if matches!(self.heard.last(), Some(GuestMessage::AppExited { .. })) {
+                break;
+            }
+        }
+        self.send(message);
     }
 
     /// Types on the terminal.
@@ -152,6 +166,7 @@ impl PodUnderTest {
             mounts: vec![],
             sockets: vec![],
             notify: false,
+            mutable: false,
             stop_signal: None,
             dns,
             disabled,
@@ -199,6 +214,22 @@ impl PodUnderTest {
         self
     }
 
+    /// Lets apps come and go; the last one is started `times` times.
+    pub fn mutable(mut self, times: usize) -> Self {
+        self.mutable = true;
+        let stdio = *self.stdio.last().unwrap();
+        self.stdio.extend(vec![stdio; times - 1]);
+        self
+    }
+
+    /// An app as the host adds it later.
+    pub fn message(&self, name: &str) -> HostMessage {
+        let spec = self.spec();
+        let app = Box::new(spec.manifest.app(name).unwrap().clone());
+        let of_app = spec.apps.into_iter().find(|app| app.name == name).unwrap();
+        HostMessage::StartApp { app, spec: Box::new(of_app) }
+    }
+
     /// Asks the apps to end by this signal.
     pub fn stop_signal(mut self, signal: i32) -> Self {
         self.stop_signal = Some(signal);
@@ -237,8 +268,10 @@ impl PodUnderTest {
         let (typed, keys) = channel();
         let carrier = thread::spawn(move || carry(&streams, self.stdio, self.input, self.deaf, seen, keys));
         let (commands, accepted) = (&commands, &accepted);
-        during(&mut Hands { control: &control, commands, accepted, output, typed });
-        let messages = listen_to(control);
+        let mut hands = Hands { control: &control, heard: vec![], commands, accepted, output, typed };
+        during(&mut hands);
+        let mut messages = hands.heard;
+        messages.extend(listen_to(control));
         let status = match waitpid(process, None).unwrap() {
             WaitStatus::Exited(_, status) => status,
             other => panic!("{other:?}"),
@@ -268,6 +301,7 @@ impl PodUnderTest {
             interfaces: vec![],
             dns: self.dns.clone(),
             disabled: self.disabled,
+            mutable: self.mutable,
             debug: false,
             manifest,
         }

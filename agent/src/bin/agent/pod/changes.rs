@@ -1,0 +1,87 @@
+//! Apps that come and go while the pod runs.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use agent::protocol::{AppSpec, GuestMessage};
+use appc::RuntimeApp;
+use nix::mount::{MntFlags, umount2};
+
+use super::{Pod, PodError};
+use crate::app::{App, AppPlan, clear};
+use crate::layout::VOLUMES;
+use crate::machine;
+
+/// Apps that have been asked to end, and when each is killed.
+#[derive(Debug, Default)]
+pub struct Stops(BTreeMap<String, Instant>);
+
+impl Stops {
+    /// Asks an app to end.
+    pub fn stop(&mut self, name: &str, grace: Duration, apps: &[App], now: Instant) {
+        let Some(app) = apps.iter().find(|app| app.name() == name && !app.is_done()) else { return };
+        // One that cannot be reached is never.
+        let at = now.checked_add(grace).unwrap_or(now);
+        match self.0.get_mut(name) {
+            Some(before) => *before = at.min(*before),
+            None => {
+                self.0.insert(name.to_owned(), at);
+                app.terminate();
+            }
+        }
+        self.tick(apps, now);
+    }
+
+    /// Kills those whose time is over, and forgets those that have ended.
+    pub fn tick(&mut self, apps: &[App], now: Instant) {
+        self.0.retain(|name, at| match apps.iter().find(|app| app.name() == name && !app.is_done()) {
+            Some(app) if *at <= now => {
+                app.kill();
+                false
+            }
+            Some(_) => true,
+            None => false,
+        });
+    }
+
+    /// When [`Stops::tick`] has something to do.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.0.values().min().copied()
+    }
+}
+
+impl Pod<'_> {
+    /// Starts an app that the pod did not start with, or that has ended.
+    pub(super) fn start_app(&mut self, app: &RuntimeApp, spec: &AppSpec) -> Result<(), PodError> {
+        if self.apps.iter().any(|running| running.name() == spec.name && !running.is_done()) {
+            // No host asks for that.
+            return Ok(());
+        }
+        self.apps.retain(|ended| ended.name() != spec.name);
+        clear(&spec.name);
+        for mount in &spec.mounts {
+            machine::touch_submount(&Path::new(VOLUMES).join(&mount.source));
+        }
+        match AppPlan::of(spec, app, self.spec) {
+            Ok(plan) => self.start(plan),
+            Err(error) => self.not_started(spec.name.clone(), &error),
+        }
+    }
+
+    /// Lets go of an app, so that the host can take its files away.
+    pub(super) fn forget_app(&mut self, app: String) -> Result<(), PodError> {
+        for volume in self.apps.iter().filter(|ended| ended.name() == app).flat_map(App::volumes) {
+            // Only directories were mounted.
+            let _ = umount2(volume, MntFlags::MNT_DETACH);
+        }
+        self.apps.retain(|ended| ended.name() != app || !ended.is_done());
+        // Before its cgroup goes, which names are accounted to: those of a dying one are out of reach for a while.
+        if let Err(error) = machine::forget_names() {
+            let text = format!("Warning: cannot forget the files of app {app}: {error}");
+            self.control.queue(&GuestMessage::Diagnostic { app: None, text })?;
+        }
+        clear(&app);
+        Ok(self.control.queue(&GuestMessage::AppForgotten { app })?)
+    }
+}
