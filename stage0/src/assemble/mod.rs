@@ -4,6 +4,7 @@ mod app;
 mod environment;
 mod isolators;
 mod key_value;
+mod mount;
 mod overrides;
 mod pod;
 mod ports;
@@ -12,7 +13,11 @@ mod seccomp;
 pub use app::{AppError, AppRequest, runtime_app};
 pub use environment::{EnvFileError, EnvLayers, read_env_file};
 pub use key_value::{KeyValue, NotKeyValue};
+pub use mount::{MountFlag, NotMount};
 pub use overrides::Overrides;
-pub use pod::{AssembleError, PodRequest, complete_given_manifest, pod_manifest};
-pub use ports::{PortError, PortFlag};
+pub use pod::{
+    AssembleError, MUTABLE, PodRequest, SandboxRequest, complete_given_manifest, pod_manifest,
+    sandbox_manifest, with_app,
+};
+pub use ports::{PodPortFlag, PortError, PortFlag};
 pub use seccomp::{SeccompFlag, SeccompFlagError};

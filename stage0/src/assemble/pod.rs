@@ -3,14 +3,18 @@
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
-use appc::{AcName, ImageManifest, ManifestError, Mount, PodManifest, RuntimeApp, ValueError, Volume};
+use appc::isolator::Resource;
+use appc::{
+    AcName, ImageManifest, Isolator, ManifestError, Mount, PodManifest, Quantity, RuntimeApp, ValueError,
+    Volume,
+};
 
 use super::app::{AppError, AppRequest, runtime_app};
 use super::ports::exposed;
-use super::{EnvLayers, KeyValue, PortError, PortFlag};
+use super::{EnvLayers, KeyValue, PodPortFlag, PortError, PortFlag};
 
 /// The annotation of pods whose set of apps may change at run time.
-const MUTABLE: &str = "coreos.com/rkt/stage1/mutable";
+pub const MUTABLE: &str = "coreos.com/rkt/stage1/mutable";
 
 /// What the pod's own flags ask for.
 #[derive(Debug, Clone, Default)]
@@ -95,6 +99,53 @@ pub fn complete_given_manifest(
             return Err(AssembleError::NoAppSection(app.name.clone()));
         }
     }
+    check(&manifest)?;
+    Ok(manifest)
+}
+
+/// What is asked for a pod without apps, to which some will be added.
+#[derive(Debug, Clone, Default)]
+pub struct SandboxRequest {
+    /// Forwarded ports.
+    pub ports: Vec<PodPortFlag>,
+    /// How much memory the apps get together.
+    pub memory: Option<Quantity>,
+    /// How many CPUs.
+    pub cpu: Option<Quantity>,
+    /// Annotations.
+    pub annotations: Vec<KeyValue>,
+    /// Annotations for users.
+    pub user_annotations: Vec<KeyValue>,
+    /// Labels for users.
+    pub user_labels: Vec<KeyValue>,
+}
+
+/// The manifest of a pod without apps.
+pub fn sandbox_manifest(request: SandboxRequest) -> Result<PodManifest, AssembleError> {
+    let pairs = |list: Vec<KeyValue>| list.into_iter().map(|KeyValue { key, value }| (key, value)).collect();
+    let mut manifest = PodManifest {
+        ports: request.ports.into_iter().map(|PodPortFlag(port)| port).collect(),
+        user_annotations: pairs(request.user_annotations),
+        user_labels: pairs(request.user_labels),
+        ..PodManifest::default()
+    };
+    let memory = request.memory.map(|limit| Isolator::Memory(Resource::limit(limit)));
+    let cpu = request.cpu.map(|limit| Isolator::Cpu(Resource::limit(limit)));
+    manifest.isolators.0.extend(memory.into_iter().chain(cpu));
+    for KeyValue { key, value } in request.annotations {
+        manifest.annotations.set(key.parse()?, value);
+    }
+    manifest.annotations.set(MUTABLE.parse()?, "true");
+    check(&manifest)?;
+    Ok(manifest)
+}
+
+/// The manifest with one more app.
+pub fn with_app(mut manifest: PodManifest, app: RuntimeApp) -> Result<PodManifest, AssembleError> {
+    if manifest.app(app.name.as_str()).is_some() {
+        return Err(AssembleError::DuplicateApp(app.name));
+    }
+    manifest.apps.push(app);
     check(&manifest)?;
     Ok(manifest)
 }

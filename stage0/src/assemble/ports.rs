@@ -9,12 +9,45 @@ use appc::{AcName, ExposedPort, Port, RuntimeApp};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PortFlag(ExposedPort);
 
+/// A forwarded port of a pod whose apps are to come: `NAME:PROTOCOL:PODPORT:HOSTIP:HOSTPORT`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodPortFlag(pub ExposedPort);
+
+impl FromStr for PodPortFlag {
+    type Err = PortError;
+
+    fn from_str(text: &str) -> Result<Self, PortError> {
+        let form = || PortError::PodForm(text.to_owned());
+        let parts: Vec<&str> = text.splitn(4, ':').collect();
+        let [name, protocol, pod_port, host] = parts.as_slice() else { return Err(form()) };
+        let (ip, host_port) = host.rsplit_once(':').ok_or_else(form)?;
+        let number = |text: &str| text.parse::<u16>().ok().filter(|port| *port > 0).ok_or_else(form);
+        let name: AcName = name.parse().map_err(|_| form())?;
+        let port = Port {
+            name: name.clone(),
+            protocol: (*protocol).to_owned(),
+            port: number(pod_port)?.into(),
+            count: 1,
+            socket_activated: false,
+        };
+        Ok(Self(ExposedPort {
+            name,
+            host_port: number(host_port)?.into(),
+            host_ip: Some(ip.trim_matches(['[', ']']).parse().map_err(|_| form())?),
+            pod_port: Some(port),
+        }))
+    }
+}
+
 /// Why a forwarded port is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PortError {
     /// Neither `NAME:PORT` nor `NAME:IP:PORT`.
     #[error("\"{0}\" must be NAME:[HOSTIP:]HOSTPORT")]
     Form(String),
+    /// Not what a pod without apps needs to know.
+    #[error("\"{0}\" must be NAME:PROTOCOL:PODPORT:HOSTIP:HOSTPORT")]
+    PodForm(String),
     /// No app has a port of that name.
     #[error("port name \"{0}\" could not be found in any apps")]
     Unknown(AcName),
@@ -135,6 +168,18 @@ mod tests {
         assert_eq!(make(&["http:80", "alt:80"], &apps).unwrap_err(), taken);
         assert_eq!(make(&["http:1.1.1.1:80", "alt:0.0.0.0:80"], &apps).unwrap_err(), taken);
         assert_eq!(make(&["http:1.1.1.1:80", "alt:2.2.2.2:80", "dns:80"], &apps), Ok(3));
+    }
+
+    #[test]
+    fn pods_without_apps_say_where_ports_lead() {
+        let port = "http:tcp:80:127.0.0.1:8080".parse::<PodPortFlag>().unwrap().0;
+        assert_eq!((port.host_port, port.host_ip), (8080, Some("127.0.0.1".parse().unwrap())));
+        let inside = port.pod_port.unwrap();
+        assert_eq!((inside.name.as_str(), inside.protocol.as_str(), inside.port), ("http", "tcp", 80));
+        assert!("a:udp:53:[::1]:53".parse::<PodPortFlag>().is_ok());
+        for bad in ["", "http:8080", "http:tcp:80:8080", "http:tcp:0:1.1.1.1:1", "http:tcp:80:x:1"] {
+            assert!(bad.parse::<PodPortFlag>().is_err(), "{bad}");
+        }
     }
 
     #[test]

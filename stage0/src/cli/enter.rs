@@ -26,7 +26,8 @@ pub const VERB: Verb = Verb {
     run,
 };
 
-const EXAMPLES: &str = "\
+/// What help says beside the flags.
+pub const EXAMPLES: &str = "\
 The command runs as root, with the environment, directory and capabilities of the app, and has a terminal if rkt has
 one. The exit status is the command's: 128+N when signal N killed it, 127 when there is no such command, 126 when it
 cannot be executed, 254 when rkt failed. Ctrl-] three times leaves a command that does not listen.
@@ -65,7 +66,12 @@ pub struct Enter {
 }
 
 fn run(words: &[String]) -> anyhow::Result<u8> {
-    let parsed = parse::parse::<Enter>((VERB.command)(), words)?;
+    enter(&VERB, VERB.name, words)
+}
+
+/// Runs a command in an app, as the verb that users know as `name`.
+pub fn enter(verb: &Verb, name: &str, words: &[String]) -> anyhow::Result<u8> {
+    let parsed = parse::parse::<Enter>((verb.command)(), words)?;
     let flags = parsed.own;
     let (uuid, command) = match &flags.uuid_file {
         Some(_) => (None, flags.words.as_slice()),
@@ -74,14 +80,17 @@ fn run(words: &[String]) -> anyhow::Result<u8> {
     let data_dir = parsed.global.data_dir()?;
     let pod = uuid_arg::one(&Pods::new(&data_dir), uuid, flags.uuid_file.as_ref())?;
     let (pod, pid) = started(pod)?;
-    let app = app(&pod, flags.app.as_deref(), VERB.name)?;
+    let app = app(&pod, flags.app.as_deref(), name)?;
     let mut arguments = vec![format!("--pid={pid}"), format!("--appname={app}")];
     arguments.extend(options(&pod, &flags)?);
     arguments.push("--".to_owned());
     match command {
         [first, rest @ ..] if first == "--" && !rest.is_empty() => arguments.extend_from_slice(rest),
         [] => {
-            output::error_line(format_args!("enter: no command specified, assuming \"{DEFAULT_COMMAND}\""));
+            output::error_line(format_args!(
+                "{}: no command specified, assuming \"{DEFAULT_COMMAND}\"",
+                verb.name
+            ));
             arguments.push(DEFAULT_COMMAND.to_owned());
         }
         command => arguments.extend_from_slice(command),

@@ -6,6 +6,7 @@
 
 pub mod grammar;
 
+mod app;
 mod attach;
 mod cat_manifest;
 mod collect;
@@ -53,6 +54,7 @@ pub const FAILURE: u8 = 254;
 
 /// Every command, in the order in which help shows them.
 pub const COMMANDS: &[Entry] = &[
+    app::GROUP,
     One(&attach::VERB),
     One(&cat_manifest::VERB),
     One(&completion::VERB),

@@ -88,22 +88,11 @@ impl Wish<'_> {
             manifest: &plan.manifest,
             apps: &plan.apps,
             stage1: &stage1,
-            overlay: self.overlay(&data_dir),
+            overlay: overlay(self.flags.no_overlay, &data_dir),
         };
         launch::prepare(&pod, store, &preparation).context("error setting up the pod")?;
         drop(lock);
         Ok(pod)
-    }
-
-    fn overlay(&self, data_dir: &Path) -> bool {
-        if self.flags.no_overlay {
-            return false;
-        }
-        let reason = overlay::unsupported(data_dir);
-        if let Some(reason) = &reason {
-            tracing::info!(target: "stage0", "disabling overlay support: {reason}; images are copied for this pod");
-        }
-        reason.is_none()
     }
 
     fn assemble(&self, store: &Store, fetcher: &Fetcher<'_>) -> anyhow::Result<Plan> {
@@ -128,6 +117,18 @@ impl Wish<'_> {
         let apps = names.zip(found.iter().map(|(_, key, _)| key.clone())).collect();
         Ok(Plan { manifest, apps })
     }
+}
+
+/// Whether a pod gets overlays: unless the user does not want them, or they do not work here.
+pub fn overlay(unwanted: bool, data_dir: &Path) -> bool {
+    if unwanted {
+        return false;
+    }
+    let reason = overlay::unsupported(data_dir);
+    if let Some(reason) = &reason {
+        tracing::info!(target: "stage0", "disabling overlay support: {reason}; images are copied for this pod");
+    }
+    reason.is_none()
 }
 
 /// The pod that a manifest of the user describes. Its images must be in the store.

@@ -39,7 +39,7 @@ fn run(words: &[String]) -> anyhow::Result<u8> {
     let (parsed, images) = parse_words::<Run>((VERB.command)(), words)?;
     let (flags, global) = (parsed.own, parsed.global);
     flags.prepare.check(&images)?;
-    check_ports(&flags.prepare, &flags.running.net_list()?)?;
+    check_ports(!flags.prepare.port.is_empty(), &flags.running.net_list()?)?;
     let running = flags.running.running(&global)?;
     let data_dir = global.data_dir()?;
     let store = Store::open(&data_dir)?;
@@ -49,15 +49,17 @@ fn run(words: &[String]) -> anyhow::Result<u8> {
     Err(running.with_pod(pod.uuid(), |start| launch::start(pod, store, start))?.into())
 }
 
-fn check_ports(flags: &PrepareFlags, net: &NetList) -> anyhow::Result<()> {
-    if !flags.port.is_empty() {
+/// Ports need a network.
+pub fn check_ports(wanted: bool, net: &NetList) -> anyhow::Result<()> {
+    if wanted {
         anyhow::ensure!(!net.is_host(), "--port flag does not work with 'host' networking");
         anyhow::ensure!(!net.is_none(), "--port flag does not work with 'none' networking");
     }
     Ok(())
 }
 
-fn save_uuid(pod: &LockedPod, file: Option<&PathBuf>) -> anyhow::Result<()> {
+/// Writes the UUID of a pod where the user wants it.
+pub fn save_uuid(pod: &LockedPod, file: Option<&PathBuf>) -> anyhow::Result<()> {
     let Some(file) = file else { return Ok(()) };
     std::fs::write(file, pod.uuid().to_string())
         .with_context(|| format!("error saving pod UUID to file \"{}\"", file.display()))

@@ -1,13 +1,15 @@
 //! What the commands share that are about an app of a running pod.
 
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::output;
-use crate::pod::{Pod, State};
-use crate::stage1::{Entrypoint, Stage1};
+use super::list::record::is_mutable;
+use super::{GlobalFlags, output};
+use crate::pod::{ChangingPod, Pod, State};
+use crate::stage1::{self, Entrypoint, Stage1};
 use crate::store::Dirs;
 use crate::tree::Tree;
 
@@ -45,6 +47,43 @@ pub fn app(pod: &Pod, wanted: Option<&str>, verb: &str) -> anyhow::Result<String
             anyhow::bail!("unable to determine app name: specify app using \"rkt {verb} --app= ...\"")
         }
     }
+}
+
+/// A pod that runs and whose apps can be changed, locked against others who change them.
+pub fn changeable(pod: Pod) -> anyhow::Result<(ChangingPod, i32)> {
+    let (pod, pid) = started(pod)?;
+    let pod = pod.lock_changes()?;
+    anyhow::ensure!(
+        is_mutable(&pod.manifest()?),
+        "pod \"{}\" is immutable: apps can be added to and removed from pods of \"rkt app sandbox\"",
+        pod.uuid()
+    );
+    Ok((pod, pid))
+}
+
+/// Calls an entrypoint of stage1 about one app of a running pod; its exit status is for the caller to judge.
+pub fn call_for_app(
+    pod: &Pod,
+    pid: i32,
+    global: &GlobalFlags,
+    entrypoint: Entrypoint,
+    app: &str,
+) -> anyhow::Result<ExitStatus> {
+    let data_dir = global.data_dir()?;
+    let mut arguments = vec![format!("--debug={}", global.debug)];
+    if entrypoint == Entrypoint::AppAdd {
+        arguments.push(format!("--uuid={}", pod.uuid()));
+    }
+    arguments.push(format!("--app={app}"));
+    let enter = program(pod, &data_dir, Entrypoint::Enter)?;
+    let program = program(pod, &data_dir, entrypoint)?;
+    Ok(stage1::call_for_app(program, &enter, pid, (&pod.path(), app), &arguments)?)
+}
+
+/// Fails unless stage1, which has said why, did what it was called for.
+pub fn expect_success(status: ExitStatus, entrypoint: Entrypoint) -> anyhow::Result<()> {
+    anyhow::ensure!(status.success(), "stage1's {} entrypoint failed: {status}", entrypoint.name());
+    Ok(())
 }
 
 /// stage1's program for an entrypoint: the one in the tree store, which no pod can have changed.

@@ -29,7 +29,7 @@ fn of_entry(entry: &Entry) -> Command {
 /// A command with what clap does not know of it: images, and the flags after them.
 fn of_verb(verb: &Verb) -> Command {
     let command = (verb.command)().name(verb.name);
-    if !matches!(verb.name, "run" | "prepare") {
+    if !matches!(verb.name, "run" | "prepare" | "add") {
         return command;
     }
     let known: Vec<String> = command.get_arguments().map(|argument| argument.get_id().to_string()).collect();

@@ -1,11 +1,13 @@
 //! From images to a running pod and back: filling the pod's directory, mounting its overlays, handing over to stage1,
 //! and making an image of what an app has left.
 
+mod change;
 mod compatibility;
 mod export;
 mod prepare;
 mod start;
 
+pub use change::{clear_app, place_app};
 pub use compatibility::{IncompatibleImage, check_image};
 pub use export::export;
 pub use prepare::{Preparation, prepare};

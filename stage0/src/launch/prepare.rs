@@ -41,13 +41,7 @@ pub fn prepare(pod: &LockedPod, store: &Store, preparation: &Preparation<'_>) ->
         copy(pod, STAGE1, &stage1, Path::new(STAGE1_ROOTFS))?;
     }
     for (name, key) in preparation.apps {
-        let tree = render(store, name.as_str(), key)?;
-        pod.write(&format!("appsinfo/{name}/manifest"), &store.manifest_bytes(key)?)?;
-        if overlay {
-            pod.write(&format!("appsinfo/{name}/treeStoreID"), tree.id().as_bytes())?;
-        } else {
-            copy(pod, name.as_str(), &tree, &app_rootfs(name.as_str()))?;
-        }
+        place(pod, store, name, key, overlay)?;
     }
     if overlay {
         pod.write("overlay-prepared", b"")?;
@@ -55,7 +49,24 @@ pub fn prepare(pod: &LockedPod, store: &Store, preparation: &Preparation<'_>) ->
     Ok(())
 }
 
-fn check(store: &Store, app: &AcName, key: &Key) -> Result<(), LaunchError> {
+/// Fills what belongs to one app.
+pub(super) fn place(
+    pod: &LockedPod,
+    store: &Store,
+    name: &AcName,
+    key: &Key,
+    overlay: bool,
+) -> Result<(), LaunchError> {
+    let tree = render(store, name.as_str(), key)?;
+    pod.write(&format!("appsinfo/{name}/manifest"), &store.manifest_bytes(key)?)?;
+    if overlay {
+        return Ok(pod.write(&format!("appsinfo/{name}/treeStoreID"), tree.id().as_bytes())?);
+    }
+    copy(pod, name.as_str(), &tree, &app_rootfs(name.as_str()))
+}
+
+/// Whether an app's image can run here.
+pub(super) fn check(store: &Store, app: &AcName, key: &Key) -> Result<(), LaunchError> {
     let manifest: ImageManifest = store.manifest(key)?;
     check_image(&manifest.labels).map_err(|source| LaunchError::Incompatible { app: app.to_string(), source })
 }

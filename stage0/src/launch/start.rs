@@ -33,7 +33,7 @@ pub fn start(mut pod: LockedPod, store: Store, start: &Start<'_>) -> LaunchError
 
 fn make_ready(pod: &mut LockedPod, store: &Store, start: &Start<'_>) -> Result<Vec<String>, LaunchError> {
     pod.move_to(Place::Run)?;
-    mount(pod, store)?;
+    mount(pod, store, start.arguments.mutable)?;
     let etc = format!("{STAGE1_ROOTFS}/etc");
     for (name, content) in [("rkt-resolv.conf", start.resolv_conf), ("rkt-hosts", start.hosts)] {
         if let Some(content) = content {
@@ -49,22 +49,25 @@ fn make_ready(pod: &mut LockedPod, store: &Store, start: &Start<'_>) -> Result<V
 }
 
 /// Mounts stage1 and the apps into it, and puts each app's manifest beside its root file system.
-fn mount(pod: &LockedPod, store: &Store) -> Result<(), LaunchError> {
-    let overlay = pod.uses_overlay();
-    if overlay {
+fn mount(pod: &LockedPod, store: &Store, mutable: bool) -> Result<(), LaunchError> {
+    if pod.uses_overlay() {
         let tree = rendered(store, "stage1", pod.stage1_tree())?;
         pod.mount_stage1(tree.id(), tree.lowers())?;
     }
-    for app in pod.manifest()?.apps {
-        let name = app.name.as_str();
-        if overlay {
-            let tree = rendered(store, name, pod.app_tree(name))?;
-            pod.mount_app(name, tree.id(), tree.lowers())?;
-        }
-        let manifest = Path::new("appsinfo").join(name).join("manifest");
-        pod.copy_file(&manifest, &Path::new(STAGE1_ROOTFS).join(STAGE2).join(name).join("manifest"))?;
+    if mutable {
+        pod.share_stage1()?;
     }
-    Ok(())
+    pod.manifest()?.apps.iter().try_for_each(|app| mount_app(pod, store, app.name.as_str()))
+}
+
+/// Mounts an app into stage1.
+pub(super) fn mount_app(pod: &LockedPod, store: &Store, app: &str) -> Result<(), LaunchError> {
+    if pod.uses_overlay() {
+        let tree = rendered(store, app, pod.app_tree(app))?;
+        pod.mount_app(app, tree.id(), tree.lowers())?;
+    }
+    let manifest = Path::new("appsinfo").join(app).join("manifest");
+    Ok(pod.copy_file(&manifest, &Path::new(STAGE1_ROOTFS).join(STAGE2).join(app).join("manifest"))?)
 }
 
 /// A tree that the pod was prepared with.

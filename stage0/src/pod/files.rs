@@ -103,8 +103,18 @@ impl Pod {
         let name = format!("rkt/status/{app}");
         let code = self.read_from(&self.stage1_file(&name)).ok()??;
         let code = std::str::from_utf8(&code).ok()?.trim().parse().ok()?;
-        let finished = std::fs::metadata(self.stage1_file(&name)).ok()?.modified().ok()?;
+        let finished = modified(&self.stage1_file(&name))?;
         Some(AppStatus { code, finished })
+    }
+
+    /// When an app of a mutable pod was added to it.
+    pub fn app_created(&self, app: &str) -> Option<SystemTime> {
+        modified(&self.stage1_file(&format!("rkt/status/{app}-created")))
+    }
+
+    /// When an app of a mutable pod was started last.
+    pub fn app_started(&self, app: &str) -> Option<SystemTime> {
+        modified(&self.stage1_file(&format!("rkt/status/{app}-started")))
     }
 
     /// Whether stage1 reports that the pod's apps have been started.
@@ -172,8 +182,12 @@ impl Pod {
     }
 
     fn modified(&self, name: &str) -> Option<SystemTime> {
-        std::fs::metadata(self.path().join(name)).ok()?.modified().ok()
+        modified(&self.path().join(name))
     }
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    std::fs::metadata(path).ok()?.modified().ok()
 }
 
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {

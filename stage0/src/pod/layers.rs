@@ -1,6 +1,9 @@
 //! Where the layers of a pod's overlays are (reference §3.4), and mounting them.
 
+use std::io;
 use std::path::{Path, PathBuf};
+
+use rustix::mount::{MountPropagationFlags, mount_bind, mount_change};
 
 use super::mounts::is_mount_point;
 use super::overlay::Overlay;
@@ -48,6 +51,19 @@ impl LockedPod {
     /// Mounts the overlay of stage1.
     pub fn mount_stage1(&self, tree: &str, lower: &[PathBuf]) -> Result<(), PodError> {
         stage1_overlay(&self.path(), tree, lower).mount()
+    }
+
+    /// Lets what is mounted below stage1's root file system from now on appear in the mount namespace of the pod's
+    /// process, too, whatever the host does with its own mounts.
+    pub fn share_stage1(&self) -> Result<(), PodError> {
+        let rootfs = self.path().join(STAGE1_ROOTFS);
+        let share = || -> io::Result<()> {
+            if !is_mount_point(&rootfs)? {
+                mount_bind(&rootfs, &rootfs)?;
+            }
+            Ok(mount_change(&rootfs, MountPropagationFlags::SHARED)?)
+        };
+        share().map_err(PodError::io("share mounts below", &rootfs))
     }
 
     /// Mounts the overlay of an app; stage1's must have been mounted.

@@ -7,6 +7,7 @@ use std::os::fd::RawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use super::lock::sync_dir;
 use super::pods::{make_dir_all, rename_durably};
 use super::{Place, Pod, PodError};
 use appc::PodManifest;
@@ -96,9 +97,27 @@ impl LockedPod {
 
 /// Writes aside and renames.
 fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    let aside = aside(path);
+    write_new(&aside, content, mode)?;
+    std::fs::rename(&aside, path)
+}
+
+/// Writes aside, and renames what is on disk: a crash leaves the old or the new file.
+pub(super) fn replace_durably(path: &Path, content: &[u8]) -> io::Result<()> {
+    let aside = aside(path);
+    write_new(&aside, content, FILE_MODE)?.sync_all()?;
+    std::fs::rename(&aside, path)?;
+    path.parent().map_or(Ok(()), sync_dir)
+}
+
+fn aside(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
-    let aside = path.with_file_name(name);
-    File::options().write(true).create(true).truncate(true).mode(mode).open(&aside)?.write_all(content)?;
-    std::fs::rename(&aside, path)
+    path.with_file_name(name)
+}
+
+fn write_new(path: &Path, content: &[u8], mode: u32) -> io::Result<File> {
+    let mut file = File::options().write(true).create(true).truncate(true).mode(mode).open(path)?;
+    file.write_all(content)?;
+    Ok(file)
 }

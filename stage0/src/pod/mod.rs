@@ -3,6 +3,7 @@
 //! A pod is a directory. Its state is the place the directory is in together with whether it is locked
 //! (reference §4.2), so the death of the last process that holds the lock changes the state without any daemon.
 
+mod changing;
 mod delete;
 mod error;
 mod files;
@@ -14,6 +15,7 @@ pub mod overlay;
 mod place;
 mod pods;
 
+pub use changing::ChangingPod;
 pub use error::PodError;
 pub use files::{AppStatus, NetInfo};
 pub use lock::DirLock;

@@ -69,6 +69,28 @@ pub fn enter_program(program: PathBuf, dir: &Path, arguments: &[String]) -> Call
     CallError::Exec { program, source }
 }
 
+/// Runs `program`, an entrypoint about `app` of the running pod in directory `dir`, and waits for it. Its output is ours.
+///
+/// Stage1s that run their apps in namespaces of this host cross over by `enter`, their own program, into process `pid`
+/// (reference §3.2).
+pub fn call_for_app(
+    program: PathBuf,
+    enter: &Path,
+    pid: i32,
+    (dir, app): (&Path, &str),
+    arguments: &[String],
+) -> Result<ExitStatus, CallError> {
+    let result = Command::new(&program)
+        .args(arguments)
+        .current_dir(dir)
+        .env("RKT_STAGE1_ENTERCMD", enter)
+        .env("RKT_STAGE1_ENTERPID", pid.to_string())
+        .env("RKT_STAGE1_ENTERAPP", app)
+        .stdin(Stdio::null())
+        .status();
+    result.map_err(|source| CallError::Exec { program, source })
+}
+
 /// Runs an entrypoint in the pod directory `dir` and waits for it. Its stderr is ours, its stdout only if
 /// `stdout` says so.
 pub fn call(dir: &Path, entrypoint: Entrypoint, arguments: &[String], stdout: bool) -> Result<(), CallError> {

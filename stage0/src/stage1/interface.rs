@@ -20,6 +20,14 @@ pub enum Entrypoint {
     Gc,
     /// Stop a running pod.
     Stop,
+    /// Add an app to a running pod.
+    AppAdd,
+    /// Start an app of a running pod.
+    AppStart,
+    /// End an app of a running pod.
+    AppStop,
+    /// Remove an app from a running pod.
+    AppRemove,
 }
 
 impl Entrypoint {
@@ -31,6 +39,10 @@ impl Entrypoint {
             Self::Attach => "attach",
             Self::Gc => "gc",
             Self::Stop => "stop",
+            Self::AppAdd => "app/add",
+            Self::AppStart => "app/start",
+            Self::AppStop => "app/stop",
+            Self::AppRemove => "app/rm",
         }
     }
 }
@@ -63,6 +75,9 @@ pub enum InterfaceError {
         /// The annotation's value.
         path: String,
     },
+    /// The apps of its pods cannot change.
+    #[error("stage1 does not support mutable pods")]
+    Immutable,
     /// The version is no number.
     #[error("Annotation {VERSION} of stage1 is \"{0}\", which is not a number")]
     Version(String),
@@ -80,6 +95,20 @@ impl Stage1 {
         let path = pod.join("stage1/manifest");
         let json = std::fs::read(&path).map_err(|source| InterfaceError::Read { path, source })?;
         Ok(Self { manifest: ImageManifest::from_slice(&json)? })
+    }
+
+    /// The stage1 of an image.
+    pub fn of_image(manifest: ImageManifest) -> Self {
+        Self { manifest }
+    }
+
+    /// Whether the apps of its pods can change while they run.
+    pub fn check_mutable(&self) -> Result<(), InterfaceError> {
+        let needed = [Entrypoint::AppRemove, Entrypoint::AppStart, Entrypoint::AppStop];
+        match needed.into_iter().all(|entrypoint| self.entrypoint(entrypoint).is_ok()) {
+            true => Ok(()),
+            false => Err(InterfaceError::Immutable),
+        }
     }
 
     /// The path of an entrypoint within the root file system of stage1.
@@ -127,6 +156,19 @@ mod tests {
         }
         let error = stage1(&[]).entrypoint(Entrypoint::Stop).unwrap_err().to_string();
         assert_eq!(error, "rkt stop not implemented for pod's stage1");
+    }
+
+    #[test]
+    fn pods_can_change_if_every_entrypoint_for_it_is_there() {
+        let of = |names: &[&str]| {
+            let annotations: Vec<_> =
+                names.iter().map(|name| (format!("coreos.com/rkt/stage1/app/{name}"), "/x")).collect();
+            let annotations: Vec<_> =
+                annotations.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+            stage1(&annotations).check_mutable().map_err(|error| error.to_string())
+        };
+        assert_eq!(of(&["add", "rm", "start", "stop"]), Ok(()));
+        assert_eq!(of(&["rm", "start"]).unwrap_err(), "stage1 does not support mutable pods");
     }
 
     #[test]

@@ -74,6 +74,8 @@ pub struct RunArguments {
     pub hosts: HostsMode,
     /// Protections given up.
     pub insecure: InsecureOptions,
+    /// Whether apps come and go while the pod runs.
+    pub mutable: bool,
     /// How IPC is shared, if the user said so.
     pub ipc: Option<String>,
     /// The pod.
@@ -106,6 +108,7 @@ impl RunArguments {
         ] {
             add(wanted, 3, option, option.to_owned());
         }
+        add(self.mutable, 1, "--mutable", "--mutable".to_owned());
         let ipc = self.ipc.as_deref().unwrap_or_default();
         add(!ipc.is_empty(), 6, "--ipc", format!("--ipc={ipc}"));
         let system = self.system_config.as_deref().unwrap_or(Path::new(""));
@@ -131,6 +134,7 @@ mod tests {
             dns: DnsMode::Stage0,
             hosts: HostsMode::Default,
             insecure: "all-run".parse().unwrap(),
+            mutable: true,
             ipc: Some("private".to_owned()),
             uuid: Uuid::nil(),
         }
@@ -153,6 +157,7 @@ mod tests {
                 "--disable-capabilities-restriction",
                 "--disable-paths",
                 "--disable-seccomp",
+                "--mutable",
                 "--ipc=private",
                 "--system-config=/usr/share/rkt",
                 NIL,
@@ -171,6 +176,7 @@ mod tests {
             hostname: None,
             dns: DnsMode::Default,
             insecure: InsecureOptions::default(),
+            mutable: false,
             ipc: None,
             ..everything()
         };
@@ -180,7 +186,10 @@ mod tests {
     #[test]
     fn an_old_stage1_is_spared_what_it_does_not_know() {
         let (arguments, dropped) = everything().for_version(1);
-        assert_eq!(arguments, ["--debug", "--net=none", "--interactive", "--local-config=/etc/rkt", NIL]);
+        assert_eq!(
+            arguments,
+            ["--debug", "--net=none", "--interactive", "--local-config=/etc/rkt", "--mutable", NIL]
+        );
         assert_eq!(dropped.len(), 7);
         assert_eq!(everything().for_version(5).1, ["--ipc", "--system-config"]);
     }

@@ -37,7 +37,7 @@ pub const GROUP: Entry = Entry::Group {
 };
 
 /// The image in the store that a user means by its hash, its name, or where it was fetched from.
-fn find(store: &Store, text: &str) -> anyhow::Result<Key> {
+pub(super) fn find(store: &Store, text: &str) -> anyhow::Result<Key> {
     match ImageArg::parse(text)? {
         ImageArg::Hash(hash) => Ok(store.find_key(&hash)?),
         ImageArg::Name(name) => {

@@ -7,6 +7,7 @@ use appc::{Hash, Mount, PodManifest, RuntimeApp, Volume, VolumeKind};
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::assemble::MUTABLE;
 use crate::pod::{AppStatus, NetInfo, Pod, PodError, State};
 
 /// A pod with everything that is shown of it.
@@ -37,6 +38,10 @@ pub struct ListedApp {
     pub image: Option<String>,
     /// `unknown`, `created`, `running` or `exited`.
     pub state: &'static str,
+    /// When it came to the pod, as far as it is known.
+    pub created: Option<SystemTime>,
+    /// When it was started.
+    pub started: Option<SystemTime>,
     /// How it ended.
     pub status: Option<AppStatus>,
     /// When it ended, as far as it is known.
@@ -54,7 +59,8 @@ impl Listed {
             }
             result => result?,
         };
-        let apps = manifest.apps.iter().map(|app| ListedApp::new(pod, app)).collect();
+        let mutable = is_mutable(&manifest);
+        let apps = manifest.apps.iter().map(|app| ListedApp::new(pod, app, mutable)).collect();
         Ok(Self {
             uuid: pod.uuid(),
             state,
@@ -72,21 +78,31 @@ impl Listed {
 }
 
 impl ListedApp {
-    fn new(pod: &Pod, app: &RuntimeApp) -> Self {
+    fn new(pod: &Pod, app: &RuntimeApp, mutable: bool) -> Self {
         let status = pod.app_status(app.name.as_str());
         let image = pod.image_manifest(app.name.as_str()).map(|image| match image.labels.get("version") {
             Some(version) => format!("{}:{version}", image.name),
             None => image.name.to_string(),
         });
+        let name = app.name.as_str();
+        let (created, started) = match mutable {
+            true => (pod.app_created(name), pod.app_started(name)),
+            false => (pod.created(), pod.started()),
+        };
         let state = match (status, pod.state()) {
             (Some(_), _) => "exited",
+            (None, state) if mutable && !state.is_after_run() => match (created, started) {
+                (_, Some(_)) => "running",
+                (Some(_), None) => "created",
+                (None, None) => "unknown",
+            },
             (None, State::Embryo | State::Preparing | State::AbortedPrepare) => "unknown",
             (None, State::Prepared) => "created",
             (None, State::Running) => "running",
             (None, _) => "exited",
         };
         let finished = status.map(|status| status.finished).or_else(|| pod.marked_for_deletion());
-        Self { app: app.clone(), image, state, status, finished }
+        Self { app: app.clone(), image, state, created, started, status, finished }
     }
 }
 
@@ -111,7 +127,7 @@ pub struct PodRecord<'a> {
 
 /// An app as programs read it. Times are nanoseconds since 1970.
 #[derive(Debug, Serialize)]
-struct AppRecord<'a> {
+pub struct AppRecord<'a> {
     name: &'a str,
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -133,11 +149,19 @@ struct AppRecord<'a> {
 
 /// A mount as programs read it.
 #[derive(Debug, Serialize)]
-struct MountRecord<'a> {
+pub struct MountRecord<'a> {
     name: &'a str,
-    container_path: &'a str,
-    host_path: &'a str,
-    read_only: bool,
+    /// Where the app has it.
+    pub container_path: &'a str,
+    /// Where the host has it.
+    pub host_path: &'a str,
+    /// Whether the app cannot write.
+    pub read_only: bool,
+}
+
+/// Whether the pod's apps come and go while it runs.
+pub fn is_mutable(manifest: &PodManifest) -> bool {
+    manifest.annotations.get(MUTABLE) == Some("true")
 }
 
 fn since_epoch(time: Option<SystemTime>) -> Option<std::time::Duration> {
@@ -164,7 +188,8 @@ pub fn record(pod: &Listed) -> PodRecord<'_> {
     }
 }
 
-fn app_record<'a>(pod: &'a Listed, listed: &'a ListedApp) -> AppRecord<'a> {
+/// An app of the pod as programs read it.
+pub fn app_record<'a>(pod: &'a Listed, listed: &'a ListedApp) -> AppRecord<'a> {
     let nanos = |time| since_epoch(time).map(|time| time.as_nanos());
     let section = listed.app.app.as_ref();
     let strings =
@@ -172,15 +197,20 @@ fn app_record<'a>(pod: &'a Listed, listed: &'a ListedApp) -> AppRecord<'a> {
     AppRecord {
         name: listed.app.name.as_str(),
         state: listed.state,
-        created_at: nanos(pod.created),
-        started_at: nanos(pod.started),
+        created_at: nanos(listed.created),
+        started_at: nanos(listed.started),
         finished_at: nanos(listed.finished),
         exit_code: listed.status.map(|status| status.code),
         image_id: &listed.app.image.id,
-        mounts: listed.app.mounts.iter().filter_map(|mount| mount_record(&pod.manifest, mount)).collect(),
+        mounts: mount_records(pod, listed),
         user_annotations: section.into_iter().flat_map(|app| strings(&app.user_annotations)).collect(),
         user_labels: section.into_iter().flat_map(|app| strings(&app.user_labels)).collect(),
     }
+}
+
+/// The mounts of an app that the manifest lists.
+pub fn mount_records<'a>(pod: &'a Listed, listed: &'a ListedApp) -> Vec<MountRecord<'a>> {
+    listed.app.mounts.iter().filter_map(|mount| mount_record(&pod.manifest, mount)).collect()
 }
 
 fn mount_record<'a>(manifest: &'a PodManifest, mount: &'a Mount) -> Option<MountRecord<'a>> {

@@ -1,5 +1,6 @@
 //! Commands whose words are flags of the pod and images with flags of their own.
 
+use clap::builder::StyledStr;
 use clap::{Args, Command, FromArgMatches};
 
 use crate::assemble::Overrides;
@@ -23,10 +24,19 @@ pub struct Request {
 
 /// The definition of such a command for help: flags of images are listed after those of the pod.
 pub fn grammar_command<T: Args>(name: &'static str, about: &'static str) -> Command {
-    let mut image = image_command().disable_help_flag(true).help_template("{all-args}");
     let usage = format!("rkt {name} [OPTIONS] IMAGE [IMAGE OPTIONS] [-- ARGUMENTS [---]] [IMAGE …]");
-    let after = format!("{}\n{}", image.render_help(), examples::shown(name));
+    let after = format!(
+        "{}
+{}",
+        image_help(),
+        examples::shown(name)
+    );
     parse::command::<T>(name, about).override_usage(usage).after_help(after)
+}
+
+/// The flags of images, for help.
+pub fn image_help() -> StyledStr {
+    image_command().disable_help_flag(true).help_template("{all-args}").render_help()
 }
 
 /// The definition of the flags of images.

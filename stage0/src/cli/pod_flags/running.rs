@@ -81,6 +81,7 @@ impl RunningFlags {
             dns,
             hosts,
             insecure: global.insecure_options,
+            mutable: false,
             ipc: self.ipc.clone(),
             uuid: Uuid::nil(),
         };
@@ -94,6 +95,13 @@ impl RunningFlags {
 }
 
 impl Running {
+    /// The same for a pod whose apps come and go while it runs.
+    #[must_use]
+    pub fn mutable(mut self) -> Self {
+        self.arguments.mutable = true;
+        self
+    }
+
     /// Completes this with the pod, and passes it on.
     pub fn with_pod<R>(mut self, uuid: Uuid, start: impl FnOnce(&Start<'_>) -> R) -> anyhow::Result<R> {
         let hostname = self.arguments.hostname.clone().unwrap_or_else(|| format!("rkt-{uuid}"));

@@ -1,0 +1,192 @@
+//! Apps that come and go in a running pod.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use tests::process::Finished;
+use tests::{Rkt, Running, aci, process, wait};
+
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// A pod without apps, with the store's busybox image.
+struct Sandbox {
+    rkt: Rkt,
+    running: Running,
+    uuid: String,
+    image: String,
+}
+
+impl Sandbox {
+    fn start(flags: &[&str]) -> Self {
+        let rkt = Rkt::new();
+        let busybox = aci::busybox().into_os_string().into_string().expect("a UTF-8 path");
+        let image = rkt.run(["fetch", &busybox]).expect_success().stdout_text().trim().to_owned();
+        let saved = rkt.dir().join("uuid");
+        let save = format!("--uuid-file-save={}", saved.display());
+        let running = rkt.start([&["app", "sandbox", "--net=none", &save], flags].concat());
+        wait::until("the pod", LIMIT, || fs::read_to_string(&saved).is_ok_and(|uuid| uuid.len() == 36));
+        let uuid = fs::read_to_string(saved).expect("the pod's UUID");
+        let running_now = || rkt.run(["status", &uuid]).stdout_text().contains("\npid=");
+        wait::until("the pod to run", LIMIT, running_now);
+        Self { rkt, running, uuid, image }
+    }
+
+    /// `rkt app add` of a shell script.
+    fn add(&self, name: &str, flags: &[&str], script: &str) -> Finished {
+        let name = format!("--name={name}");
+        let words = [self.uuid.as_str(), &self.image, &name, "--exec=/bin/sh", "--", "-c", script];
+        self.rkt.run([&["app", "add"], flags, &words].concat())
+    }
+
+    /// `rkt app VERB --app=APP UUID`.
+    fn app(&self, verb: &str, app: &str) -> Finished {
+        self.rkt.run(["app", verb, &format!("--app={app}"), &self.uuid])
+    }
+
+    fn exec(&self, app: &str, script: &str) -> Finished {
+        let words = ["app", "exec", &format!("--app={app}"), &self.uuid, "sh", "-c", script];
+        process::run(self.rkt.command(words), LIMIT)
+    }
+
+    /// Names and states.
+    fn list(&self) -> String {
+        self.rkt.run(["app", "list", "--no-legend", &self.uuid]).expect_success().stdout_text()
+    }
+
+    fn state(&self, app: &str) -> String {
+        let status = self.app("status", app).expect_success().stdout_text();
+        status.lines().find_map(|line| line.strip_prefix("state=")).expect("a state").to_owned()
+    }
+
+    fn directory(&self) -> std::path::PathBuf {
+        self.rkt.dir().join("pods/run").join(&self.uuid)
+    }
+
+    /// Mount points below the pod's directory, relative to it.
+    fn mounts(&self) -> Vec<String> {
+        let table = fs::read_to_string("/proc/self/mountinfo").expect("the mounts of this process");
+        let points = table.lines().filter_map(|line| line.split(' ').nth(4));
+        let directory = self.directory().canonicalize().expect("the pod's directory");
+        let below = points.filter_map(|point| Path::new(point).strip_prefix(&directory).ok());
+        below.map(|point| point.display().to_string()).collect()
+    }
+}
+
+const SERVE: &str = "trap 'echo asked; exit 9' TERM; echo $AC_APP_NAME up; while :; do sleep 0.1; done";
+
+#[test]
+fn apps_come_run_and_go_while_the_pod_goes_on() {
+    let shared = tempfile::tempdir().expect("a directory");
+    fs::write(shared.path().join("file"), "of the host\n").expect("a file");
+    let mut pod = Sandbox::start(&["--memory=256M", "--user-label=tier=test"]);
+    // The pod need not be up yet.
+    assert_eq!(pod.add("web", &[], SERVE).expect_success().stdout_text(), "web\n");
+    pod.rkt.run(["status", "--wait-ready=60s", &pod.uuid]).expect_success();
+    assert_eq!(pod.list(), "web\tcreated\n");
+    assert!(pod.exec("web", "true").expect_status(254).stderr_text().contains("has not been started"));
+    assert_eq!(pod.app("stop", "web").expect_status(5).stderr_text(), "stop: app \"web\" is not running\n");
+    pod.app("start", "web").expect_success();
+    pod.running.wait_for_stdout("web up");
+    assert!(pod.app("start", "web").expect_status(1).stderr_text().contains("is running already"));
+
+    // A second one, with a volume, beside it.
+    let volume = format!("--mnt-volume=name=data,kind=host,source={},target=/data", shared.path().display());
+    let script = "cat /data/file; echo of the app >/data/answer; touch /mine; exit 3";
+    pod.add("job", &[&volume], script).expect_success();
+    pod.app("start", "job").expect_success();
+    wait::until("the end of job", LIMIT, || pod.state("job") == "exited");
+    pod.running.wait_for_stdout("of the host");
+    assert_eq!(fs::read_to_string(shared.path().join("answer")).expect("an answer"), "of the app\n");
+    let status = pod.app("status", "job").expect_success().stdout_text();
+    for part in
+        ["name=job\n", "\nexit_code=3\n", "\nstarted_at=2", "\nfinished_at=2", ":/data:(read_only:false)\n"]
+    {
+        assert!(status.contains(part), "no {part:?} in {status}");
+    }
+    // Its failure is its own, and it can have another life in the same files.
+    assert_eq!(pod.list(), "web\trunning\njob\texited\n");
+    pod.app("start", "job").expect_success();
+    wait::until("the second end of job", LIMIT, || pod.state("job") == "exited");
+    let entered = pod.exec("web", "ls -d /mine /data; echo $AC_APP_NAME").expect_success();
+    assert_eq!(entered.stdout_text(), "web\n", "another app's files are not there");
+
+    // What cannot be.
+    assert!(
+        pod.add("web", &[], "true").expect_status(1).stderr_text().contains("multiple apps with name web")
+    );
+    assert!(
+        pod.rkt
+            .run(["app", "add", &pod.uuid, "example.com/none"])
+            .expect_status(1)
+            .stderr_text()
+            .contains("not in the store")
+    );
+    pod.add("bad", &["--mnt-volume=name=x,kind=host,source=/not/there,target=/x"], "true").expect_status(1);
+    let words = ["app", "add", &pod.uuid, &pod.image, "--name=missing", "--exec=/not-there"];
+    pod.rkt.run(words).expect_success();
+    let missing = pod.app("start", "missing").expect_status(1).stderr_text();
+    assert!(missing.contains("Unable to open \"/not-there\": No such file or directory"), "{missing}");
+    pod.app("rm", "missing").expect_success();
+
+    // Gone, and another of the same name has nothing of it.
+    pod.app("rm", "job").expect_success();
+    assert_eq!(pod.list(), "web\trunning\n");
+    assert!(pod.mounts().iter().all(|point| !point.contains("job")), "{:?}", pod.mounts());
+    for left in ["appsinfo/job", "stage1/rootfs/opt/stage2/job", "stage1/rootfs/rkt/status/job"] {
+        assert!(!pod.directory().join(left).exists(), "{left}");
+    }
+    assert!(shared.path().join("answer").exists(), "what is the host's stays");
+    pod.add("job", &[], "ls -d /mine /data; echo anew; sleep 1000").expect_success();
+    pod.app("start", "job").expect_success();
+    pod.running.wait_for_stdout("anew");
+    assert_eq!(pod.exec("job", "touch /works && ls /works").expect_success().stdout_text(), "/works\n");
+
+    // Stopped, an app is asked; removed, it is stopped first.
+    pod.app("stop", "web").expect_success();
+    assert!(pod.app("status", "web").stdout_text().contains("\nexit_code=9\n"));
+    pod.app("rm", "job").expect_success();
+    let listed = pod.rkt.run(["list", "--format=json"]).expect_success().stdout_text();
+    assert!(
+        listed.contains(r#""app_names":["web"]"#) && listed.contains(r#""user_labels":{"tier":"test"}"#),
+        "{listed}"
+    );
+    pod.rkt.run(["stop", &pod.uuid]).expect_success();
+    let finished = pod.running.finish().expect_success();
+    let output = finished.stdout_text();
+    assert_eq!(output.matches("of the host").count(), 2, "{output}");
+    assert!(output.ends_with("asked\n") && !output.contains("/mine"), "{output}");
+    let left = pod.rkt.run(["gc", "--grace-period=0s"]).expect_success();
+    assert!(left.stderr_text().contains(&pod.uuid));
+    assert!(!fs::read_to_string("/proc/self/mountinfo").expect("mounts").contains(&pod.uuid));
+}
+
+#[test]
+fn copies_work_too_and_other_pods_do_not_change() {
+    let mut pod = Sandbox::start(&["--no-overlay"]);
+    pod.add("web", &[], SERVE).expect_success();
+    pod.app("start", "web").expect_success();
+    pod.running.wait_for_stdout("web up");
+    // An immutable pod, meanwhile.
+    let saved = pod.rkt.dir().join("other");
+    let save = format!("--uuid-file-save={}", saved.display());
+    let words =
+        ["run", "--net=none", &save, &pod.image, "--exec=/bin/sh", "--", "-c", "echo ready; sleep 1000"];
+    let mut other = pod.rkt.start(words);
+    other.wait_for_stdout("ready");
+    let uuid = fs::read_to_string(saved).expect("the pod's UUID");
+    let refused = pod.rkt.run(["app", "add", &uuid, &pod.image, "--name=late"]).expect_status(1);
+    assert!(refused.stderr_text().contains("is immutable"), "{}", refused.stderr_text());
+    assert_eq!(
+        pod.rkt.run(["app", "list", "--no-legend", &uuid]).stdout_text().matches("running").count(),
+        1
+    );
+    // SIGTERM ends such a pod as any other.
+    pod.running.signal(15);
+    let finished = pod.running.finish().expect_success();
+    assert!(finished.stdout_text().ends_with("asked\n"), "{}", finished.stdout_text());
+    let late = pod.rkt.run(["app", "start", "--app=web", &pod.uuid]).expect_status(1);
+    assert!(late.stderr_text().contains("isn't currently running"), "{}", late.stderr_text());
+    other.signal(9);
+    other.finish().expect_status(137);
+}
