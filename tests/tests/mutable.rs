@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use serde_json::Value;
 use tests::process::Finished;
 use tests::{Rkt, Running, aci, process, wait};
 
@@ -110,6 +111,23 @@ fn apps_come_run_and_go_while_the_pod_goes_on() {
     wait::until("the second end of job", LIMIT, || pod.state("job") == "exited");
     let entered = pod.exec("web", "ls -d /mine /data; echo $AC_APP_NAME").expect_success();
     assert_eq!(entered.stdout_text(), "web\n", "another app's files are not there");
+
+    // Looking in.
+    let top = pod.rkt.run(["top", "--no-legend", "--app=web", &pod.uuid]).expect_success().stdout_text();
+    let shell: Vec<&str> =
+        top.lines().next().expect("a process").split('\t').filter(|cell| !cell.is_empty()).collect();
+    assert_eq!((shell[0], shell[2]), ("web", "root"), "{top}");
+    assert!(shell[6].starts_with("/bin/sh -c trap"), "{top}");
+    let stats = pod.rkt.run(["stats", "--no-stream", "--interval=300ms", "--format=json", &pod.uuid]);
+    let stats: Value = serde_json::from_slice(&stats.expect_success().stdout).expect("JSON");
+    let of_pod = &stats[0];
+    assert_eq!(of_pod["name"], pod.uuid.as_str());
+    // The machine is as large as it was made, and costs what it uses.
+    let machine = of_pod["machine_memory"].as_u64().expect("a number");
+    assert!((300 << 20..384 << 20).contains(&machine), "{stats}");
+    assert!((10 << 20..machine).contains(&of_pod["memory"].as_u64().expect("a number")), "{stats}");
+    let web = of_pod["apps"].as_array().expect("apps").iter().find(|app| app["name"] == "web").expect("web");
+    assert!(web["cpu_usec"].as_u64() > Some(0) && web["pids"].as_u64() >= Some(1), "{stats}");
 
     // What cannot be.
     assert!(

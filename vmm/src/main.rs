@@ -4,7 +4,10 @@ use std::{env, ffi::OsStr, path::Path};
 
 use vmm::pod::{
     self, Ending, FAILURE, PodError,
-    arguments::{AppArguments, AttachArguments, EnterArguments, GcArguments, RunArguments, StopArguments},
+    arguments::{
+        AppArguments, AttachArguments, EnterArguments, GcArguments, LookArguments, RunArguments,
+        StopArguments,
+    },
 };
 
 fn main() {
@@ -33,6 +36,8 @@ fn call(entrypoint: &str, words: Vec<String>) -> Result<Ending, PodError> {
         "app-start" => return pod::start_app(&AppArguments::parse(words)?),
         "app-stop" => return pod::stop_app(&AppArguments::parse(words)?),
         "app-rm" => return pod::remove_app(&AppArguments::parse(words)?),
+        "top" => return LookArguments::parse(words).map_err(PodError::from).and_then(|_| pod::top()),
+        "stats" => return LookArguments::parse(words).map_err(PodError::from).and_then(|_| pod::stats()),
         "gc" => pod::gc(&GcArguments::parse(words)?)?,
         "stop" => pod::stop(&StopArguments::parse(words)?)?,
         other => return Err(PodError::UnknownEntrypoint(other.to_owned())),

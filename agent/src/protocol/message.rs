@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     command::CommandSpec,
+    look::{Question, Sight},
     pod::{AppSpec, PodSpec, WindowSize},
 };
 
@@ -57,6 +58,13 @@ pub enum HostMessage {
     ForgetApp {
         /// The app's name.
         app: String,
+    },
+    /// Tell what the pod is doing. [`GuestMessage::Seen`] follows.
+    Look {
+        /// The host's number of the question.
+        number: u32,
+        /// What it wants to know.
+        question: Question,
     },
     /// Run a command in an app. The guest answers with connections to [`super::COMMAND_PORT`] and, at the end,
     /// [`GuestMessage::CommandEnded`].
@@ -133,6 +141,13 @@ pub enum GuestMessage {
     AppForgotten {
         /// The app's name.
         app: String,
+    },
+    /// What the pod is doing.
+    Seen {
+        /// The number of the question.
+        number: u32,
+        /// The answer.
+        sight: Sight,
     },
     /// A command ended and its output has been handed to its streams, or it could not be run.
     CommandEnded {

@@ -21,18 +21,22 @@
 //!                         ◀──    Accepted{connection}      (likewise)
 //!   its connection        ══▶
 //!   CommandEnded{status}  ──▶
+//!                         ◀──    Look{question}            (any number, any time)
+//!   Seen{sight}           ──▶
 //!   AppExited{app,status} ──▶
 //!   Finished{status}      ──▶    (everything is on disk; the host ends the machine)
 //! ```
 
 mod command;
 mod frame;
+mod look;
 mod message;
 mod pod;
 mod socket;
 
 pub use command::{CommandHeader, CommandSpec};
 pub use frame::{FrameError, FrameReader, MAX_FRAME, read_frame, write_frame};
+pub use look::{AppUsage, InterfaceUsage, MAX_COMMAND, MAX_PROCESSES, Process, Question, Sight, Usage};
 pub use message::{GuestMessage, HostMessage, StreamHeader, StreamKind};
 pub use pod::{AppSpec, Disabled, Dns, Interface, PodSpec, Route, Stdio, VolumeMount, WindowSize};
 pub use socket::{AcceptedHeader, SocketFamily, SocketSpec};

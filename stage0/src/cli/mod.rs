@@ -34,8 +34,10 @@ mod run;
 mod run_prepared;
 mod running;
 mod shown_manifest;
+mod stats;
 mod status;
 mod stop;
+mod top;
 mod trust;
 mod uuid_arg;
 mod verb;
@@ -71,8 +73,10 @@ pub const COMMANDS: &[Entry] = &[
     One(&rm::VERB),
     One(&run::VERB),
     One(&run_prepared::VERB),
+    One(&stats::VERB),
     One(&status::VERB),
     One(&stop::VERB),
+    One(&top::VERB),
     One(&trust::VERB),
     One(&version::VERB),
 ];

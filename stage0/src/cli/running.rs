@@ -5,6 +5,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use serde::de::DeserializeOwned;
 
 use super::list::record::is_mutable;
 use super::{GlobalFlags, output};
@@ -78,6 +79,20 @@ pub fn call_for_app(
     let enter = program(pod, &data_dir, Entrypoint::Enter)?;
     let program = program(pod, &data_dir, entrypoint)?;
     Ok(stage1::call_for_app(program, &enter, pid, (&pod.path(), app), &arguments)?)
+}
+
+/// What stage1 answers, as JSON, about a running pod.
+pub fn ask<T: DeserializeOwned>(
+    pod: &Pod,
+    global: &GlobalFlags,
+    entrypoint: Entrypoint,
+) -> anyhow::Result<T> {
+    let program = program(pod, &global.data_dir()?, entrypoint)?;
+    let mut arguments: Vec<String> = global.debug.then(|| "--debug".to_owned()).into_iter().collect();
+    arguments.push(pod.uuid().to_string());
+    let answer = stage1::ask(program, &pod.path(), entrypoint, &arguments)?;
+    serde_json::from_slice(&answer)
+        .with_context(|| format!("Cannot use the answer of stage1's {} entrypoint", entrypoint.name()))
 }
 
 /// Fails unless stage1, which has said why, did what it was called for.

@@ -69,6 +69,27 @@ pub fn enter_program(program: PathBuf, dir: &Path, arguments: &[String]) -> Call
     CallError::Exec { program, source }
 }
 
+/// Runs `program`, an entrypoint that answers a question about the running pod in directory `dir`, and returns what it
+/// writes. Its stderr is ours.
+pub fn ask(
+    program: PathBuf,
+    dir: &Path,
+    entrypoint: Entrypoint,
+    arguments: &[String],
+) -> Result<Vec<u8>, CallError> {
+    let result = Command::new(&program)
+        .args(arguments)
+        .current_dir(dir)
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output();
+    let output = result.map_err(|source| CallError::Exec { program, source })?;
+    match output.status.success() {
+        true => Ok(output.stdout),
+        false => Err(CallError::Failed { entrypoint, status: output.status }),
+    }
+}
+
 /// Runs `program`, an entrypoint about `app` of the running pod in directory `dir`, and waits for it. Its output is ours.
 ///
 /// Stage1s that run their apps in namespaces of this host cross over by `enter`, their own program, into process `pid`

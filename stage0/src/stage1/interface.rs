@@ -28,6 +28,10 @@ pub enum Entrypoint {
     AppStop,
     /// Remove an app from a running pod.
     AppRemove,
+    /// Tell which processes a running pod has.
+    Top,
+    /// Tell what a running pod uses.
+    Stats,
 }
 
 impl Entrypoint {
@@ -43,6 +47,8 @@ impl Entrypoint {
             Self::AppStart => "app/start",
             Self::AppStop => "app/stop",
             Self::AppRemove => "app/rm",
+            Self::Top => "top",
+            Self::Stats => "stats",
         }
     }
 }

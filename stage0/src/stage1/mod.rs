@@ -6,7 +6,7 @@ mod find;
 mod interface;
 mod run;
 
-pub use call::{CallError, call, call_for_app, enter_program, exec};
+pub use call::{CallError, ask, call, call_for_app, enter_program, exec};
 pub use choice::Choice;
 pub use find::{FindError, find};
 pub use interface::{Entrypoint, InterfaceError, Stage1};

@@ -3,6 +3,7 @@
 mod app;
 mod attach;
 mod flag;
+mod look;
 #[cfg(test)]
 mod tests;
 
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 pub use app::AppArguments;
 pub use attach::{AttachArguments, AttachMode, Endpoints};
 use flag::Flag;
+pub use look::LookArguments;
 
 /// What `run` is told.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -4,7 +4,7 @@ use std::io;
 
 use super::{
     activation::PassedError, apps::AppError, arguments::ArgumentError, control::ControlError,
-    directory::DirectoryError, enter::EnterError, lock::LockError, network::NetworkError,
+    directory::DirectoryError, enter::EnterError, lock::LockError, look::LookError, network::NetworkError,
     session::SessionError, spec::SpecError, stop::StopError, streams::StreamError, volumes::VolumeError,
 };
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
 pub enum PodError {
     /// The program was called by a name it is not known by.
     #[error(
-        "Unknown entrypoint {0:?} (there are: run, enter, attach, gc, stop, app-add, app-start, app-stop, app-rm)"
+        "Unknown entrypoint {0:?} (there are: run, enter, attach, gc, stop, app-add, app-start, app-stop, app-rm, top, stats)"
     )]
     UnknownEntrypoint(String),
     /// The command line.
@@ -44,6 +44,9 @@ pub enum PodError {
     /// Changes of a running pod.
     #[error(transparent)]
     App(#[from] AppError),
+    /// What a running pod is doing.
+    #[error("Cannot tell what the pod is doing")]
+    Look(#[from] LookError),
     /// Its volumes.
     #[error("Cannot provide the pod's volumes")]
     Volumes(#[from] VolumeError),

@@ -7,7 +7,7 @@
 //!                                                     ├─ the pod's socket ──▶ Clients (other entrypoints)
 //!                                                     └─ the machine's end
 //! stage0 ──exec──▶ enter, attach ── the pod's socket ──▶ run
-//! stage0 ──child─▶ app/add, app/start, … ── the same ──▶ run
+//! stage0 ──child─▶ app/add, app/start, …, top, stats ── the same ──▶ run
 //! stage0 ──child─▶ stop ── signal ──▶ run
 //! stage0 ──child─▶ gc
 //! ```
@@ -32,6 +32,7 @@ mod hints;
 mod host_share;
 mod lock;
 mod logs;
+mod look;
 mod network;
 mod notify;
 mod run;
@@ -52,6 +53,7 @@ pub use diagnostics::report;
 pub use enter::enter;
 pub use error::PodError;
 pub use gc::gc;
+pub use look::{stats, top};
 pub use run::run;
 pub use signals::Ending;
 pub use stop::stop;

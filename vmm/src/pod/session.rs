@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use agent::protocol::{GuestMessage, VERSION};
+use agent::protocol::{GuestMessage, Sight, VERSION};
 
 use super::diagnostics::sanitized;
 
@@ -75,6 +75,13 @@ pub enum Reaction {
         status: i32,
         /// Why its program was never executed, if it was not; safe to show.
         never_ran: Option<String>,
+    },
+    /// An answer to a question, by number; the host knows whether there was one. It is as the guest gave it.
+    Seen {
+        /// The question's number.
+        number: u32,
+        /// The answer.
+        sight: Sight,
     },
     /// Note that a command, by number, has ended; the host knows whether there was one.
     CommandEnded {
@@ -182,6 +189,7 @@ impl Session {
                 Ok(Reaction::CommandEnded { command, status: checked(status)?, line })
             }
             (_, GuestMessage::AppForgotten { app }) => self.app_forgotten(app),
+            (_, GuestMessage::Seen { number, sight }) => Ok(Reaction::Seen { number, sight }),
             (_, GuestMessage::Finished { status }) => self.finished(status),
         }
     }
@@ -263,6 +271,7 @@ fn unexpected(message: &GuestMessage, when: &'static str) -> SessionError {
         GuestMessage::Diagnostic { .. } => "Diagnostic",
         GuestMessage::AppExited { .. } => "AppExited",
         GuestMessage::AppForgotten { .. } => "AppForgotten",
+        GuestMessage::Seen { .. } => "Seen",
         GuestMessage::CommandEnded { .. } => "CommandEnded",
         GuestMessage::Finished { .. } => "Finished",
         GuestMessage::Failed { .. } => "Failed",

@@ -3,6 +3,7 @@
 mod changes;
 mod clients;
 mod events;
+mod look;
 mod readiness;
 mod sockets;
 #[cfg(test)]

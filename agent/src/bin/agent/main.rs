@@ -10,6 +10,7 @@ mod app;
 mod failure;
 mod host;
 mod layout;
+mod look;
 mod machine;
 mod pod;
 mod root;

@@ -3,12 +3,11 @@
 use std::time::{Duration, SystemTime};
 
 use clap::ValueEnum;
-use indicatif::BinaryBytes;
 use serde::Serialize;
 
 use crate::cli::listing::ListFlags;
 use crate::cli::{Verb, parse};
-use crate::display::{Table, full_time, short_time};
+use crate::display::{Table, full_time, short_size, short_time};
 use crate::store::{ImageInfo, Store};
 
 /// Digits of a key in the short table.
@@ -149,7 +148,7 @@ fn cell(image: &ImageInfo, field: Field, full: bool) -> String {
         Field::ImportTime => show(image.import_time),
         Field::LastUsed => show(image.last_used),
         Field::Size if full => size(image).to_string(),
-        Field::Size => BinaryBytes(size(image)).to_string().replace(' ', ""),
+        Field::Size => short_size(size(image)),
     }
 }
 

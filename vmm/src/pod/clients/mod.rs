@@ -74,6 +74,8 @@ pub enum Business {
     Stopping(String),
     /// That the guest lets go of an app.
     Removing(String),
+    /// What the pod is doing, which the guest has been asked.
+    Looking,
     /// It has ended.
     Done,
 }
@@ -191,7 +193,8 @@ impl Clients {
         let visit = self.visits.get_mut(&number)?;
         let (client, subscriber) = visit.client.take()?;
         let running = visit.business == Business::Command;
-        if !running {
+        // What the guest answers needs its number.
+        if !running && visit.business != Business::Looking {
             self.visits.remove(&number);
         }
         Some((subscriber, client, running))
@@ -199,8 +202,17 @@ impl Clients {
 
     /// A command has ended; false if there was none of this number.
     pub fn command_ended(&mut self, number: u32, reply: &Reply) -> bool {
+        self.finish(number, &Business::Command, reply)
+    }
+
+    /// What the pod is doing is known; false if nobody of this number had asked.
+    pub fn seen(&mut self, number: u32, reply: &Reply) -> bool {
+        self.finish(number, &Business::Looking, reply)
+    }
+
+    fn finish(&mut self, number: u32, business: &Business, reply: &Reply) -> bool {
         let Some(visit) = self.visits.get_mut(&number) else { return false };
-        if visit.business != Business::Command {
+        if visit.business != *business {
             return false;
         }
         visit.business = Business::Done;

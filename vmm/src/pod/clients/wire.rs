@@ -3,7 +3,7 @@
 //! Frames as in the agent's protocol. A client asks for one thing and then talks about that. Both ends are the same
 //! program: stage0 calls every entrypoint of a pod from the image the pod was started with.
 
-use agent::protocol::{AppSpec, CommandSpec, StreamKind, WindowSize};
+use agent::protocol::{AppSpec, CommandSpec, Question, Sight, StreamKind, WindowSize};
 use appc::RuntimeApp;
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +33,11 @@ pub enum Request {
     },
     /// Change the apps of a mutable pod. Answered when it has been done.
     Change(Change),
+    /// Tell what the pod is doing.
+    Look {
+        /// What is to be known.
+        question: Question,
+    },
     /// Deliver a signal to the command's process group.
     Signal {
         /// Its number.
@@ -91,6 +96,11 @@ pub enum Reply {
         /// Why it could not be run; safe to show.
         line: Option<String>,
     },
+    /// What the pod is doing; safe to show.
+    Seen {
+        /// The answer.
+        sight: Sight,
+    },
     /// The change has been made.
     Done,
     /// The app does not run, so it cannot be stopped.
@@ -115,6 +125,7 @@ mod tests {
             Request::Attach { app: "web".into(), streams: vec![StreamKind::Tty] },
             Request::Streams { app: "web".into() },
             Request::Change(Change::Stop { app: "web".into() }),
+            Request::Look { question: Question::Processes },
             Request::Signal { signal: 15 },
             Request::Resize(size),
         ];
@@ -122,6 +133,7 @@ mod tests {
             Reply::Streams { streams: vec![StreamKind::Stdin, StreamKind::Stdout] },
             Reply::Stream { stream: StreamKind::Stderr },
             Reply::Ended { status: 3, line: None },
+            Reply::Seen { sight: Sight::Processes { processes: vec![], more: 1 } },
             Reply::Done,
             Reply::Refused { line: "no".into() },
         ];

@@ -154,6 +154,7 @@ proptest! {
                     prop_assert_eq!(session.phase(), Phase::Finished);
                 }
                 Ok(Reaction::Show(line)) => prop_assert!(!line.chars().any(char::is_control)),
+                Ok(Reaction::Seen { .. }) => {}
                 Ok(Reaction::CommandEnded { status, .. }) => prop_assert!((0..=255).contains(&status)),
                 Ok(Reaction::AppForgotten { app }) => prop_assert!(false, "{} left unasked", app),
                 Ok(

@@ -15,7 +15,7 @@ use crate::pod::{
 };
 
 /// What is said when the guest does not read what it is told.
-const DEAF: &str = "Agent of the guest does not listen";
+pub(super) const DEAF: &str = "Agent of the guest does not listen";
 
 impl<G: Guest> Supervisor<'_, G> {
     /// Begins a change, now or when the pod is ready for it.

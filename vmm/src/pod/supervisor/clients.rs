@@ -60,8 +60,13 @@ impl<G: Guest> Supervisor<'_, G> {
                 self.begin(number, request)?;
             }
             (Request::Change(change), Business::None) => self.begin_change(number, change)?,
+            (Request::Look { question }, Business::None) => self.begin_look(number, question)?,
             (
-                Request::Enter(_) | Request::Attach { .. } | Request::Streams { .. } | Request::Change(_),
+                Request::Enter(_)
+                | Request::Attach { .. }
+                | Request::Streams { .. }
+                | Request::Change(_)
+                | Request::Look { .. },
                 _,
             ) => return Ok(false),
             (Request::Signal { signal }, Business::Command) => {
@@ -85,6 +90,7 @@ impl<G: Guest> Supervisor<'_, G> {
             Request::Enter(spec) => &spec.app,
             Request::Attach { app, .. } => app,
             Request::Change(change) => return self.begin_change(number, change.clone()),
+            Request::Look { question } => return self.begin_look(number, *question),
             _ => return Ok(()),
         };
         if !self.apps.iter().any(|known| known.name == *app) {

@@ -187,6 +187,7 @@ impl<G: Guest> Supervisor<'_, G> {
                 self.app_forgotten(app);
                 Ok(())
             }
+            Reaction::Seen { number, sight } => self.seen(number, sight),
             Reaction::CommandEnded { command, status, line } => {
                 // Its streams were opened before, and come to the client before its end does.
                 self.on_command_streams(event_loop)?;

@@ -19,6 +19,7 @@ use nix::unistd::Pid;
 use crate::app::{App, AppPlan, Event, PlanError, exit_status};
 use crate::failure;
 use crate::host::{Control, ControlError, Dial};
+use crate::look::look;
 use crate::machine;
 use changes::Stops;
 use commands::Commands;
@@ -295,6 +296,9 @@ impl Pod<'_> {
                 self.stops.stop(&app, Duration::from_millis(grace_ms), &self.apps, Instant::now());
             }
             HostMessage::ForgetApp { app } => self.forget_app(app)?,
+            HostMessage::Look { number, question } => {
+                self.control.queue(&GuestMessage::Seen { number, sight: look(question) })?;
+            }
             HostMessage::Enter { command, spec } => {
                 self.commands.start(command, &spec, &self.apps, self.host, self.control)?;
             }
