@@ -29,7 +29,8 @@ fn uuid(rkt: &Rkt) -> String {
 #[test]
 fn logs_outlive_the_pod() {
     let rkt = Rkt::new();
-    let script = "echo one; echo two >&2; printf three; printf ' and a half\\nrest'";
+    // Two streams, two connections: only time tells their order.
+    let script = "echo one; echo two >&2; sleep 0.5; printf three; printf ' and a half\\nrest'";
     start(&rkt, &[("web", script)]).finish().expect_success();
     let uuid = uuid(&rkt);
     let shown = rkt.run(["logs", &uuid]).expect_success();

@@ -85,11 +85,12 @@ fn users_and_directories_can_be_chosen() {
 fn what_cannot_be_run_is_told_at_once() {
     let outcome = script(UP).run_with(|hands| {
         hands.wait_for("up");
-        hands.enter(1, command(&["foo-not-there"]));
-        hands.enter(2, command(&["/etc/passwd"]));
-        let mut spec = shell("true");
-        spec.working_directory = Some("/absent".into());
-        hands.enter(3, spec);
+        let mut elsewhere = shell("true");
+        elsewhere.working_directory = Some("/absent".into());
+        let specs = [command(&["foo-not-there"]), command(&["/etc/passwd"]), elsewhere];
+        for (number, spec) in (1..).zip(specs) {
+            read(&hands.enter(number, spec), StreamKind::Stdout);
+        }
         let mut spec = shell("true");
         spec.app = "other".into();
         hands.send(&HostMessage::Enter { command: 4, spec: Box::new(spec) });
