@@ -53,6 +53,19 @@ fn a_service_is_up_when_its_pod_is_has_its_limits_and_ends_clean() {
     let status =
         systemd.run(["rkt", "status", "--uuid-file=/var/lib/rkt/uuid"]).expect_success().stdout_text();
     assert!(status.starts_with("state=exited\n"), "{status}");
+
+    // Without a unit file: systemd forgets such a unit when it ended well, and keeps one that failed.
+    let pod = |unit: &str, script: &str| {
+        let unit = format!("--unit={unit}");
+        let words = ["systemd-run", &unit, "--property=Type=notify", "rkt", "run", "--net=none", IMAGE];
+        systemd.run([&words[..], &["--exec", "/bin/sh", "--", "-c", script]].concat()).expect_success();
+    };
+    pod("short", "echo hello");
+    systemd.wait_for("short", "LoadState", "not-found");
+    assert!(systemd.journal("short").contains("hello"));
+    pod("long", "exec sleep 1000");
+    systemd.run(["systemctl", "stop", "long"]).expect_success();
+    assert_eq!(systemd.property("long", "LoadState"), "not-found");
 }
 
 #[test]

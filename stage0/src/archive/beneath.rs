@@ -1,8 +1,10 @@
 //! A directory that nothing reached through it can leave: every path is resolved below an open descriptor.
 
 use super::name::RelPath;
+use super::remove;
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
+use rustix::path::Arg;
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -182,54 +184,27 @@ impl Beneath {
         Ok(out)
     }
 
-    /// Removes `path` and everything below. Works at any depth with a constant number of descriptors: an archive
-    /// may nest directories deeper than there are descriptors to hold them.
+    /// Removes `path` and everything below, whatever its shape; absent is fine.
     pub fn remove_all(&self, path: &RelPath) -> Result<(), BeneathError> {
-        let mut stack = vec![(path.clone(), false)];
-        while let Some((current, emptied)) = stack.pop() {
-            if emptied {
-                self.unlink(&current, AtFlags::REMOVEDIR)?;
-                continue;
-            }
-            match self.unlink(&current, AtFlags::empty()) {
-                Ok(()) => continue,
-                Err(BeneathError::Io { source, .. }) if is_directory_error(&source) => {}
-                Err(e) => return Err(e),
-            }
-            let below = self.list(&current)?;
-            stack.push((current.clone(), true));
-            for (name, kind) in below {
-                let child = current.join(&name);
-                if kind == FileType::Directory {
-                    stack.push((child, false));
-                } else {
-                    self.unlink(&child, AtFlags::empty())?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn unlink(&self, path: &RelPath, flags: AtFlags) -> Result<(), BeneathError> {
         let Some((dir, leaf)) = path.split() else { return Ok(()) };
         let fd = match self.open_dir(&dir) {
             Ok(fd) => fd,
             Err(Errno::NOENT) => return Ok(()),
             Err(e) => return Err(failed("open directory", &dir)(e)),
         };
-        match fs::unlinkat(fd, leaf, flags) {
+        let result = match fs::unlinkat(&fd, leaf, AtFlags::empty()) {
+            // EISDIR on Linux; EPERM is POSIX's word for it.
+            Err(Errno::ISDIR) => leaf.into_with_c_str(|leaf| remove::directory(fd.as_fd(), leaf)),
+            result => result,
+        };
+        match result {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(e) => Err(failed("remove", path)(e)),
         }
     }
 }
 
-/// Whether unlink(2) said "this is a directory" (EISDIR on Linux; EPERM is POSIX's word for it).
-fn is_directory_error(error: &std::io::Error) -> bool {
-    matches!(Errno::from_io_error(error), Some(Errno::ISDIR))
-}
-
-/// Removes `dir/name` and everything below, whatever its depth; absent is fine.
+/// Removes `dir/name` and everything below, whatever its shape; absent is fine.
 pub fn remove_tree(dir: &Path, name: &OsStr) -> Result<(), BeneathError> {
     let path = RelPath::default().join(name);
     match Beneath::open(dir) {

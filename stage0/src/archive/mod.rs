@@ -6,6 +6,7 @@ pub mod compression;
 pub mod extract;
 pub mod limits;
 pub mod name;
+mod remove;
 pub mod tar;
 
 pub use compression::{Compression, Decoder};

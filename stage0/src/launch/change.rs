@@ -9,6 +9,7 @@ use appc::AcName;
 use super::LaunchError;
 use super::prepare::{check, place};
 use super::start::mount_app;
+use crate::pod::delete::remove;
 use crate::pod::layers::{STAGE1_ROOTFS, STAGE2};
 use crate::pod::mounts::unmount_below;
 use crate::pod::{ChangingPod, PodError};
@@ -31,16 +32,16 @@ pub fn clear_app(pod: &ChangingPod, name: &AcName) -> Result<(), PodError> {
     if let Ok(real) = app.canonicalize() {
         unmount_below(&real).map_err(PodError::io("unmount", &app))?;
     }
-    remove_all(&app)?;
+    remove(&app)?;
     // The layers of stage1, too, are in a directory named after their tree.
     let stage1 = pod.stage1_tree();
     for layers in entries(&dir.join("overlay"))? {
         if stage1.as_deref().map(Path::new) != layers.file_name().map(Path::new) {
-            remove_all(&layers.join("upper").join(name.as_str()))?;
-            remove_all(&layers.join("work").join(name.as_str()))?;
+            remove(&layers.join("upper").join(name.as_str()))?;
+            remove(&layers.join("work").join(name.as_str()))?;
         }
     }
-    remove_all(&dir.join("appsinfo").join(name.as_str()))
+    remove(&dir.join("appsinfo").join(name.as_str()))
 }
 
 fn entries(dir: &Path) -> Result<Vec<std::path::PathBuf>, PodError> {
@@ -48,13 +49,6 @@ fn entries(dir: &Path) -> Result<Vec<std::path::PathBuf>, PodError> {
         Ok(entries) => Ok(entries.flatten().map(|entry| entry.path()).collect()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(PodError::io("read directory", dir)(error)),
-    }
-}
-
-fn remove_all(path: &Path) -> Result<(), PodError> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(PodError::io("delete", path)(error)),
-        _ => Ok(()),
     }
 }
 

@@ -4,7 +4,7 @@
 //! (reference §4.2), so the death of the last process that holds the lock changes the state without any daemon.
 
 mod changing;
-mod delete;
+pub mod delete;
 mod error;
 mod files;
 pub mod layers;
