@@ -56,9 +56,9 @@ fn a_service_is_up_when_its_pod_is_has_its_limits_and_ends_clean() {
 
     // Without a unit file: systemd forgets such a unit when it ended well, and keeps one that failed.
     let pod = |unit: &str, script: &str| {
-        let unit = format!("--unit={unit}");
-        let words = ["systemd-run", &unit, "--property=Type=notify", "rkt", "run", "--net=none", IMAGE];
-        systemd.run([&words[..], &["--exec", "/bin/sh", "--", "-c", script]].concat()).expect_success();
+        let service = format!("systemd-run --unit={unit} --property=Type=notify");
+        let run = format!("{service} rkt run --net=none {IMAGE} --exec /bin/sh -- -c '{script}'");
+        systemd.run(["sh", "-c", &run]).expect_success();
     };
     pod("short", "echo hello");
     systemd.wait_for("short", "LoadState", "not-found");
