@@ -9,6 +9,9 @@ use rustix::io::Errno;
 
 /// How deep the walk goes, each level with a descriptor or two. What is deeper is lifted to the top first.
 const MAX_DEPTH: usize = 100;
+/// How often a directory may turn out not to be empty although nothing was lifted to it: somebody fills it meanwhile, such
+/// as the guest of a running pod whose app is removed.
+const MAX_REFILLS: usize = 16;
 
 /// Removes the directory `name` of `parent` with everything below. Nothing may be mounted there. Interrupted, what is left
 /// can be removed by another call.
@@ -35,26 +38,27 @@ impl Walk {
         depth: usize,
     ) -> Result<(), Errno> {
         let Some(dir) = dir else { return Ok(()) };
+        let mut refills = 0;
         loop {
-            let progress = self.pass(&dir, depth)?;
+            let lifted = self.lifted;
+            self.pass(&dir, depth)?;
             match gone(fs::unlinkat(parent, name, AtFlags::REMOVEDIR)) {
-                // Lifted to the very directory, or passed over while others were removed.
-                Err(Errno::NOTEMPTY | Errno::EXIST) if progress => {}
+                Err(Errno::NOTEMPTY | Errno::EXIST) if lifted != self.lifted => {}
+                // Some file systems pass entries over while others are removed, too.
+                Err(Errno::NOTEMPTY | Errno::EXIST) if refills < MAX_REFILLS => refills += 1,
                 result => return result,
             }
         }
     }
 
-    /// Removes the entries of `dir` that one reading shows. False if there were none.
-    fn pass(&mut self, dir: &OwnedFd, depth: usize) -> Result<bool, Errno> {
-        let mut progress = false;
+    /// Removes the entries of `dir` that one reading shows.
+    fn pass(&mut self, dir: &OwnedFd, depth: usize) -> Result<(), Errno> {
         for entry in Dir::read_from(dir)? {
             let entry = entry?;
             let name = entry.file_name();
             if [c".", c".."].contains(&name) {
                 continue;
             }
-            progress = true;
             if entry.file_type() != FileType::Directory {
                 match gone(fs::unlinkat(dir, name, AtFlags::empty())) {
                     // The file system did not tell what it is.
@@ -74,7 +78,7 @@ impl Walk {
                 result => result?,
             }
         }
-        Ok(progress)
+        Ok(())
     }
 
     /// Moves a directory to the top, where a later pass finds it.
