@@ -1,6 +1,8 @@
 //! Apps that come and go in a running pod.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
 
@@ -25,7 +27,9 @@ impl Sandbox {
         let image = rkt.run(["fetch", &busybox]).expect_success().stdout_text().trim().to_owned();
         let saved = rkt.dir().join("uuid");
         let save = format!("--uuid-file-save={}", saved.display());
-        let running = rkt.start([&["app", "sandbox", "--net=none", &save], flags].concat());
+        let net: &[&str] =
+            if flags.iter().any(|flag| flag.starts_with("--net")) { &[] } else { &["--net=none"] };
+        let running = rkt.start([&["app", "sandbox", &save], net, flags].concat());
         wait::until("the pod", LIMIT, || fs::read_to_string(&saved).is_ok_and(|uuid| uuid.len() == 36));
         let uuid = fs::read_to_string(saved).expect("the pod's UUID");
         let running_now = || rkt.run(["status", &uuid]).stdout_text().contains("\npid=");
@@ -207,4 +211,41 @@ fn copies_work_too_and_other_pods_do_not_change() {
     assert!(late.stderr_text().contains("isn't currently running"), "{}", late.stderr_text());
     other.signal(9);
     other.finish().expect_status(137);
+}
+
+#[test]
+fn ports_reach_apps_of_later_and_stats_go_on_until_the_pod_ends() {
+    let mut pod = Sandbox::start(&["--net=default", "--port=web:tcp:7:0.0.0.0:18077"]);
+    let stats = pod.rkt.start(["stats", "--interval=200ms", "--format=json", &pod.uuid]);
+    // Nobody listens yet. Then somebody does, whose image knows nothing of the port.
+    let script = "mkdir /www; echo of the app >/www/page; echo listens; busybox httpd -f -p 7 -h /www";
+    pod.add("web", &[], script).expect_success();
+    pod.app("start", "web").expect_success();
+    pod.running.wait_for_stdout("listens");
+    wait::until("the page through the host's port", LIMIT, || {
+        let Ok(mut connection) = TcpStream::connect("127.0.0.1:18077") else { return false };
+        let mut page = String::new();
+        let asked = connection.write_all(b"GET /page HTTP/1.0\r\n\r\n");
+        asked.and_then(|()| connection.read_to_string(&mut page)).is_ok()
+            && page.ends_with("\r\nof the app\n")
+    });
+    let states = pod.rkt.run(["list", "--no-legend"]).expect_success().stdout_text();
+    assert!(states.contains("default:ip4="), "{states}");
+
+    // One line of JSON per interval; the app appears in them, and what went over the network is in them.
+    wait::until("several measurements", LIMIT, || {
+        stats.stdout_so_far().split(|byte| *byte == b'\n').count() > 3
+    });
+    pod.rkt.run(["stop", &pod.uuid]).expect_success();
+    pod.running.finish().expect_success();
+    let measured = stats.finish().expect_success().stdout_text();
+    let lines: Vec<Value> =
+        measured.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
+    assert!(lines.iter().all(|line| line[0]["name"] == pod.uuid.as_str()), "{measured}");
+    assert!(lines.iter().any(|line| line[0]["apps"][0]["name"] == "web"), "{measured}");
+    assert!(
+        lines.last().is_some_and(|line| line[0]["interfaces"][0]["received"].as_u64() > Some(0)),
+        "{measured}"
+    );
+    pod.rkt.run(["gc", "--grace-period=0s"]).expect_success();
 }
