@@ -1,5 +1,6 @@
 //! What an app may use, and what happens when it wants more.
 
+use serde_json::{Value, json};
 use tests::{Finished, Rkt, aci, inside, inside::Look};
 
 /// The limits of an app's own group.
@@ -56,6 +57,12 @@ fn an_app_that_runs_out_of_memory_is_told_of() {
     let finished = run(&rkt, &apps).expect_status(137);
     let line = "App hog ran out of memory, processes killed: 1";
     assert!(finished.stderr_text().lines().any(|found| found == line), "{finished:?}");
+    let pods: Value = serde_json::from_slice(&rkt.run(["list", "--format=json"]).stdout).expect("JSON");
+    let app = &pods[0]["apps"][0];
+    assert_eq!((&app["exit_code"], &app["oom_kills"]), (&json!(137), &json!(1)));
+    let status =
+        rkt.run(["status", pods[0]["name"].as_str().expect("a UUID")]).expect_success().stdout_text();
+    assert!(status.ends_with("\noom-killed-hog=1\napp-hog=137\n"), "{status}");
 }
 
 #[test]
@@ -64,7 +71,7 @@ fn a_pods_kernel_parameters_are_its_own() {
     let image = aci::busybox();
     let id = rkt.run(["fetch", "--full", image.to_str().expect("UTF-8")]).expect_success().stdout_text();
     let run = |parameter: &str| {
-        let manifest = serde_json::json!({
+        let manifest = json!({
             "acVersion": "0.8.11", "acKind": "PodManifest",
             "isolators": [{"name": "os/unix/sysctl", "value": {parameter: "777"}}],
             "apps": [{"name": "look", "image": {"id": id.trim()}, "app": {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     command::CommandSpec,
+    condition::Condition,
     look::{Question, Sight},
     pod::{AppSpec, PodSpec, WindowSize},
 };
@@ -120,6 +121,13 @@ pub enum GuestMessage {
         app: String,
         /// Its main process in the guest.
         pid: u32,
+    },
+    /// How an app that has been started fares has changed.
+    AppCondition {
+        /// The app's name.
+        app: String,
+        /// All that is known of it.
+        condition: Condition,
     },
     /// Every app has been started, and those that say when they are ready have said so.
     Ready,

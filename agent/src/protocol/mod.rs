@@ -14,6 +14,7 @@
 //!   stream connections    ══▶
 //!   AppStarted{app}       ──▶
 //!   Ready                 ──▶
+//!   AppCondition{app}     ──▶    (whenever it changes, until the app's end)
 //!                         ◀──    Signal, Resize, Stop      (any number, any time)
 //!                         ◀──    StartApp, StopApp, ForgetApp (of mutable pods, any number)
 //!                         ◀──    Enter{command}            (likewise; SignalCommand, ResizeCommand, HangUp follow)
@@ -28,6 +29,7 @@
 //! ```
 
 mod command;
+mod condition;
 mod frame;
 mod look;
 mod message;
@@ -35,6 +37,7 @@ mod pod;
 mod socket;
 
 pub use command::{CommandHeader, CommandSpec};
+pub use condition::{Condition, Health, HealthCheck, HealthReport, MAX_CHECK_OUTPUT};
 pub use frame::{FrameError, FrameReader, MAX_FRAME, read_frame, write_frame};
 pub use look::{AppUsage, InterfaceUsage, MAX_COMMAND, MAX_PROCESSES, Process, Question, Sight, Usage};
 pub use message::{GuestMessage, HostMessage, StreamHeader, StreamKind};
@@ -42,7 +45,7 @@ pub use pod::{AppSpec, Disabled, Dns, Interface, PodSpec, Route, Stdio, VolumeMo
 pub use socket::{AcceptedHeader, SocketFamily, SocketSpec};
 
 /// Version of this protocol; host and guest refuse each other when theirs differ.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 /// The host's context identifier (virtio 1.2 §5.10.4).
 pub const HOST_CID: u32 = 2;
 /// The guest's context identifier: every VM has the same, since no two share a transport.

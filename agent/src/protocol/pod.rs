@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use appc::PodManifest;
 use serde::{Deserialize, Serialize};
 
+use super::condition::HealthCheck;
 use super::socket::SocketSpec;
 
 /// A whole pod, as the agent needs it.
@@ -54,6 +55,9 @@ pub struct AppSpec {
     /// The signal that asks it to end; SIGTERM if none.
     #[serde(default)]
     pub stop_signal: Option<i32>,
+    /// How to find out whether it is well; none if nobody wants to know.
+    #[serde(default)]
+    pub health: Option<HealthCheck>,
     /// Volumes, in the order they are mounted.
     #[serde(default)]
     pub mounts: Vec<VolumeMount>,

@@ -137,6 +137,11 @@ fn text(pod: &Pod, listed: &Listed) -> Result<String, PodError> {
     if running || listed.state.is_after_run() || listed.state == State::Deleting {
         lines.extend(pod.pid()?.map(|pid| format!("pid={pid}")));
         lines.push(format!("exited={}", !running));
+        for app in &listed.apps {
+            let name = &app.app.name;
+            lines.extend(app.oom_kills().map(|kills| format!("oom-killed-{name}={kills}")));
+            lines.extend(app.health().map(|health| format!("health-{name}={}", health.status)));
+        }
     }
     if listed.state.is_after_run() {
         let status =

@@ -121,6 +121,7 @@ fn annotate(
         ("manifesthash", Some(origin.manifest_digest.to_string())),
         ("entrypoint", command(&execution.entrypoint)?),
         ("cmd", command(&execution.cmd)?),
+        ("healthcheck", execution.healthcheck.as_ref().map(serde_json::Value::to_string)),
         ("stopsignal", execution.stop_signal.clone().filter(|signal| !signal.is_empty())),
     ] {
         if let Some(value) = value {

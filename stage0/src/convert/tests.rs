@@ -23,7 +23,8 @@ fn fields_are_mapped() {
             "config":{"Entrypoint":["/bin/a"],"Cmd":["b","c"],"User":"u:g","WorkingDir":"work",
             "Env":["PATH=/bin","A=1=2","A=3","bad name=x","EMPTY"],
             "ExposedPorts":{"80/tcp":{},"53/udp":{},"8000-8002":{},"x":{},"0/tcp":{}},
-            "Volumes":{"/var/lib":{},"/var-lib":{},"/":{}},"StopSignal":"SIGQUIT"}}"#,
+            "Volumes":{"/var/lib":{},"/var-lib":{},"/":{}},"StopSignal":"SIGQUIT",
+            "Healthcheck":{"Test":["CMD-SHELL","curl -f localhost"],"Interval":5000000000}}}"#,
     );
     assert_eq!(out.name.as_str(), "localhost-5000/my_app");
     let labels = ["version", "os", "arch"].map(|l| out.labels.get(l).unwrap());
@@ -45,6 +46,8 @@ fn fields_are_mapped() {
     assert_eq!(points, [("volume", "/"), ("volume-var-lib", "/var-lib"), ("volume-var-lib-1", "/var/lib")]);
     assert_eq!(out.annotations.get("appc.io/docker/entrypoint"), Some("[\"/bin/a\"]"));
     assert_eq!(out.annotations.get("appc.io/docker/stopsignal"), Some("SIGQUIT"));
+    let check = r#"{"Interval":5000000000,"Test":["CMD-SHELL","curl -f localhost"]}"#;
+    assert_eq!(out.annotations.get("appc.io/docker/healthcheck"), Some(check));
     assert_eq!(out.annotations.get("appc.io/docker/repository"), Some("my_app"));
     assert_eq!(out.annotations.get("created"), Some("2020-01-02T03:04:05.5Z"));
 }

@@ -43,6 +43,28 @@ pub struct AppStatus {
     pub finished: SystemTime,
 }
 
+/// How an app fares, besides whether it runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppCondition {
+    /// How many of its processes the guest killed because memory had run out.
+    #[serde(default)]
+    pub oom_kills: u64,
+    /// What its health check says; none if it has none.
+    #[serde(default)]
+    pub health: Option<AppHealth>,
+}
+
+/// What the checks of an app's health came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppHealth {
+    /// `starting`, `healthy` or `unhealthy`.
+    pub status: String,
+    /// How many checks have failed in a row.
+    pub failing_streak: u32,
+    /// What the last one said; safe to show.
+    pub output: String,
+}
+
 impl Pod {
     /// The pod's manifest.
     pub fn manifest(&self) -> Result<PodManifest, PodError> {
@@ -105,6 +127,12 @@ impl Pod {
         let code = std::str::from_utf8(&code).ok()?.trim().parse().ok()?;
         let finished = modified(&self.stage1_file(&name))?;
         Some(AppStatus { code, finished })
+    }
+
+    /// How an app fares, if stage1 says something of it.
+    pub fn app_condition(&self, app: &str) -> Option<AppCondition> {
+        let json = self.read_from(&self.stage1_file(&format!("rkt/status/{app}.condition"))).ok()??;
+        serde_json::from_slice(&json).ok()
     }
 
     /// When an app of a mutable pod was added to it.

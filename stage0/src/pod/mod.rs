@@ -17,7 +17,7 @@ mod pods;
 
 pub use changing::ChangingPod;
 pub use error::PodError;
-pub use files::{AppStatus, NetInfo};
+pub use files::{AppCondition, AppHealth, AppStatus, NetInfo};
 pub use lock::DirLock;
 pub use locked::LockedPod;
 pub use place::{Place, State};

@@ -56,7 +56,7 @@ pub fn add(arguments: &AppArguments) -> Result<Ending, PodError> {
     let hints = Hints::of(app, &image);
     let failed = |source| AppError::Volumes { app: arguments.app.clone(), source };
     let (mounts, warnings) = later::add(&manifest, app, &image, &directory).map_err(failed)?;
-    for line in hints.warning.iter().chain(&warnings) {
+    for line in hints.warnings.iter().chain(&warnings) {
         // Nobody may be there to read it.
         let _ = writeln!(io::stderr(), "{line}");
     }

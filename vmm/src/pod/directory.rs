@@ -154,9 +154,25 @@ impl PodDirectory {
         self.write_mark(app, &format!("{status}\n"))
     }
 
+    /// Notes how an app fares, as JSON. It is noted often, so not kept from a crash of the host.
+    pub fn write_condition(&self, app: &str, json: &str) -> Result<(), DirectoryError> {
+        let directory = self.status_directory()?;
+        let (name, aside) = (condition(app), format!(".{}.new", condition(app)));
+        let path = directory.join(name);
+        let aside = directory.join(aside);
+        fs::write(&aside, json)
+            .and_then(|()| fs::rename(&aside, &path))
+            .map_err(|source| DirectoryError::Write { path, source })
+    }
+
     /// Takes back what was noted of an app's end, and with `all` what was noted of it at all.
     pub fn clear_status(&self, app: &str, all: bool) -> Result<(), DirectoryError> {
-        let marks = [Some(app.to_owned()), all.then(|| created(app)), all.then(|| started(app))];
+        let marks = [
+            Some(app.to_owned()),
+            Some(condition(app)),
+            all.then(|| created(app)),
+            all.then(|| started(app)),
+        ];
         for name in marks.into_iter().flatten() {
             remove(self.rkt().join("status").join(name))?;
         }
@@ -174,10 +190,15 @@ impl PodDirectory {
     }
 
     fn write_mark(&self, name: &str, content: &str) -> Result<(), DirectoryError> {
+        write_aside(&self.status_directory()?, name, content)
+    }
+
+    fn status_directory(&self) -> Result<PathBuf, DirectoryError> {
         let directory = self.rkt().join("status");
-        fs::create_dir_all(&directory)
-            .map_err(|source| DirectoryError::Write { path: directory.clone(), source })?;
-        write_aside(&directory, name, content)
+        match fs::create_dir_all(&directory) {
+            Ok(()) => Ok(directory),
+            Err(source) => Err(DirectoryError::Write { path: directory, source }),
+        }
     }
 
     /// Says that every app has been started.
@@ -236,6 +257,11 @@ impl PodDirectory {
 /// The mark of an app that has been added to a mutable pod (`rkt-reference` §1.4).
 fn created(app: &str) -> String {
     format!("{app}-created")
+}
+
+/// How an app fares. No app's name has a dot.
+fn condition(app: &str) -> String {
+    format!("{app}.condition")
 }
 
 /// The mark of an app of a mutable pod that has been started.

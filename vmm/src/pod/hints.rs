@@ -1,11 +1,16 @@
 //! What images say about how their apps are run, in annotations.
 
+mod health;
+
+use agent::protocol::HealthCheck;
 use appc::{Annotations, ImageManifest, RuntimeApp};
 
 /// An app with this annotation says when it is ready (`rkt-reference` §3.5).
 const NOTIFY: &str = "appc.io/executor/supports-systemd-notify";
 /// The signal that asks an app to end, by name or number.
 const STOP_SIGNAL: &str = "appc.io/docker/stopsignal";
+/// How to find out whether an app is well, in Docker's JSON.
+const HEALTH_CHECK: &str = "appc.io/docker/healthcheck";
 
 /// Names of signals without `SIG` (signal(7), x86-64).
 const SIGNALS: [(&str, i32); 31] = [
@@ -52,8 +57,10 @@ pub struct Hints {
     pub notify: bool,
     /// The signal that asks it to end.
     pub stop_signal: Option<i32>,
-    /// A line for the user.
-    pub warning: Option<String>,
+    /// How to find out whether it is well.
+    pub health: Option<HealthCheck>,
+    /// Lines for the user.
+    pub warnings: Vec<String>,
 }
 
 impl Hints {
@@ -61,15 +68,21 @@ impl Hints {
     pub fn of(app: &RuntimeApp, image: &ImageManifest) -> Self {
         let say = |name| get(&app.annotations, name).or_else(|| get(&image.annotations, name));
         let notify = say(NOTIFY).is_some_and(|value| value == "true");
-        let (stop_signal, warning) = match say(STOP_SIGNAL).map(|text| (signal(text), text)) {
-            Some((None, text)) => {
-                let line =
-                    format!("warning: stop signal \"{text}\" of app {} is none, SIGTERM it is", app.name);
-                (None, Some(line))
-            }
-            said => (said.and_then(|(signal, _)| signal), None),
-        };
-        Hints { notify, stop_signal, warning }
+        let mut warnings = Vec::new();
+        let stop_signal = say(STOP_SIGNAL).and_then(|text| {
+            signal(text).or_else(|| {
+                let line = "is none, SIGTERM it is";
+                warnings.push(format!("warning: stop signal \"{text}\" of app {} {line}", app.name));
+                None
+            })
+        });
+        let health = say(HEALTH_CHECK).and_then(|text| {
+            health::check(text).unwrap_or_else(|error| {
+                warnings.push(format!("warning: app {} has no health check: {error}", app.name));
+                None
+            })
+        });
+        Hints { notify, stop_signal, health, warnings }
     }
 }
 
@@ -136,11 +149,17 @@ mod tests {
             {"name": "appc.io/docker/stopsignal", "value": "SIGQUIT"},
             {"name": "appc.io/executor/supports-systemd-notify", "value": "true"}]}"#;
         let image = ImageManifest::from_slice(image.as_bytes()).unwrap();
-        let expected = Hints { notify: true, stop_signal: Some(3), warning: None };
+        let expected = Hints { notify: true, stop_signal: Some(3), ..Hints::default() };
         assert_eq!(Hints::of(&manifest("[]"), &image), expected);
-        let own = r#"[{"name": "appc.io/docker/stopsignal", "value": "SIGFLY"}]"#;
+        let own = r#"[{"name": "appc.io/docker/stopsignal", "value": "SIGFLY"},
+            {"name": "appc.io/docker/healthcheck", "value": "true"}]"#;
         let hints = Hints::of(&manifest(own), &image);
         assert_eq!(hints.stop_signal, None);
-        assert_eq!(hints.warning.unwrap(), "warning: stop signal \"SIGFLY\" of app a is none, SIGTERM it is");
+        let lines = [
+            "warning: stop signal \"SIGFLY\" of app a is none, SIGTERM it is",
+            "warning: app a has no health check: Annotation appc.io/docker/healthcheck is not Docker's JSON: invalid type: \
+             boolean `true`, expected struct Written at line 1 column 4",
+        ];
+        assert_eq!(hints.warnings, lines);
     }
 }

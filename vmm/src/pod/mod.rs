@@ -20,6 +20,7 @@ pub mod arguments;
 mod attach;
 mod clients;
 mod clock;
+mod conditions;
 mod control;
 mod devices;
 mod diagnostics;

@@ -72,7 +72,7 @@ fn run_pod(
     let signals = Signals::block(has_terminal).map_err(PodError::Resource)?;
     let diagnostics = Diagnostics::start().map_err(PodError::Resource)?;
     let hints: Vec<_> = manifest.apps.iter().zip(&images).map(|(app, image)| Hints::of(app, image)).collect();
-    let warnings = hints.iter().filter_map(|hints| hints.warning.as_ref()).chain(&volumes.warnings);
+    let warnings = hints.iter().flat_map(|hints| &hints.warnings).chain(&volumes.warnings);
     warnings.for_each(|warning| diagnostics.say(warning));
     let pod = Pod {
         arguments,

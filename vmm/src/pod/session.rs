@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use agent::protocol::{GuestMessage, Sight, VERSION};
+use agent::protocol::{Condition, GuestMessage, HealthReport, MAX_CHECK_OUTPUT, Sight, VERSION};
 
 use super::diagnostics::sanitized;
 
@@ -61,6 +61,13 @@ pub enum Reaction {
     AppStarted {
         /// The app, one of the pod's.
         app: String,
+    },
+    /// Note how an app fares. What its checks said is cut, but not safe to show.
+    AppCondition {
+        /// The app, one of the pod's that has not ended.
+        app: String,
+        /// All that is known of it.
+        condition: Condition,
     },
     /// The guest has let go of an app.
     AppForgotten {
@@ -182,6 +189,7 @@ impl Session {
             }
             (_, other @ GuestMessage::Ready) => Err(unexpected(&other, "twice")),
             (_, GuestMessage::AppStarted { app, .. }) => self.app_started(app),
+            (_, GuestMessage::AppCondition { app, condition }) => self.app_condition(app, condition),
             (_, GuestMessage::AppExited { app, status }) => self.app_exited(app, status),
             (_, GuestMessage::Diagnostic { app, text }) => self.diagnostic(app.as_deref(), &text),
             (_, GuestMessage::CommandEnded { command, status, line }) => {
@@ -219,6 +227,18 @@ impl Session {
         known.status = Some(checked(status)?);
         let never_ran = (!known.started).then(|| known.line.take().unwrap_or_default());
         Ok(Reaction::AppExited { app, status, never_ran })
+    }
+
+    fn app_condition(&mut self, app: String, condition: Condition) -> Result<Reaction, SessionError> {
+        if self.app(&app)?.status.is_some() {
+            return Err(SessionError::Unexpected {
+                message: "AppCondition",
+                when: "after the app had ended",
+            });
+        }
+        let cut = |report: HealthReport| HealthReport { output: cut(&report.output), ..report };
+        let condition = Condition { health: condition.health.map(cut), ..condition };
+        Ok(Reaction::AppCondition { app, condition })
     }
 
     fn app_forgotten(&mut self, app: String) -> Result<Reaction, SessionError> {
@@ -263,10 +283,16 @@ fn checked(status: i32) -> Result<i32, SessionError> {
     if (0..=255).contains(&status) { Ok(status) } else { Err(SessionError::Status(status)) }
 }
 
+/// What a check said, no longer than an agent would make it.
+fn cut(output: &str) -> String {
+    output.chars().take(MAX_CHECK_OUTPUT).collect()
+}
+
 fn unexpected(message: &GuestMessage, when: &'static str) -> SessionError {
     let message = match message {
         GuestMessage::Hello { .. } => "Hello",
         GuestMessage::AppStarted { .. } => "AppStarted",
+        GuestMessage::AppCondition { .. } => "AppCondition",
         GuestMessage::Ready => "Ready",
         GuestMessage::Diagnostic { .. } => "Diagnostic",
         GuestMessage::AppExited { .. } => "AppExited",

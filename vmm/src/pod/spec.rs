@@ -56,6 +56,7 @@ pub fn describe(app: &RuntimeApp, interactive: bool, hints: &Hints, mounts: &[Vo
     AppSpec {
         notify: hints.notify,
         stop_signal: hints.stop_signal,
+        health: hints.health.clone(),
         mounts: mounts.to_vec(),
         ..app_spec(app.name.as_str(), stdio(interactive, app))
     }
@@ -69,6 +70,7 @@ pub fn app_spec(name: &str, stdio: Stdio) -> AppSpec {
         stdio,
         notify: false,
         stop_signal: None,
+        health: None,
         mounts: Vec::new(),
         sockets: Vec::new(),
     }

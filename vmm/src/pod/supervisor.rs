@@ -25,6 +25,7 @@ use super::{
     arguments::RunArguments,
     clients::Clients,
     clock::ClockWatch,
+    conditions::Conditions,
     control::Control,
     diagnostics::Diagnostics,
     directory::PodDirectory,
@@ -132,6 +133,7 @@ pub struct Supervisor<'a, G> {
     streams: Streams,
     relays: Relays,
     session: Session,
+    conditions: Conditions,
     apps: Vec<AppSpec>,
     started: Instant,
     first_failure: Option<i32>,
@@ -173,6 +175,7 @@ impl<'a, G: Guest> Supervisor<'a, G> {
             clock: ClockWatch::start().map_err(PodError::Resource)?,
             control: None,
             session: Session::new(names),
+            conditions: Conditions::default(),
             apps,
             started: Instant::now(),
             first_failure: None,
@@ -228,7 +231,7 @@ impl<'a, G: Guest> Supervisor<'a, G> {
         let boot = (self.session.phase() == Phase::Silent).then(|| self.started + BOOT_LIMIT);
         let drain = self.finished.map(|_| now + DRAIN_INTERVAL);
         let stop = self.stop.map(|stop| stop.limit());
-        match [boot, drain, stop, self.gone_at].into_iter().flatten().min() {
+        match [boot, drain, stop, self.gone_at, self.conditions.deadline()].into_iter().flatten().min() {
             None => -1,
             // Rounded up, or the last millisecond would be spent spinning.
             Some(limit) => {
@@ -239,6 +242,8 @@ impl<'a, G: Guest> Supervisor<'a, G> {
 
     /// What is due because time has passed.
     fn check_time(&mut self, now: Instant) -> Result<Option<Ending>, PodError> {
+        let written = self.conditions.write_due(&self.pod.directory, now);
+        self.told(written);
         if let Some(status) = self.finished {
             // Both are asked: each counts from when it was asked first.
             let drained = self.streams.drained(now) & self.relays.drained(now);
@@ -265,6 +270,8 @@ impl<'a, G: Guest> Supervisor<'a, G> {
         terminal::restore();
         self.diagnostics.say(why);
         for app in self.session.unfinished() {
+            let written = self.conditions.ended(app, &self.pod.directory, Instant::now());
+            self.told(written);
             self.told(self.pod.directory.write_status(app, KILLED));
         }
         Ending::Status(KILLED)

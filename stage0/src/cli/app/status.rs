@@ -67,6 +67,8 @@ fn text(pod: &Listed, app: &ListedApp) -> String {
         lines.extend(time.map(|time| format!("{key}={}", full_time(time))));
     }
     lines.extend(app.status.map(|status| format!("exit_code={}", status.code)));
+    lines.extend(app.oom_kills().map(|kills| format!("oom_kills={kills}")));
+    lines.extend(app.health().map(|health| format!("health={}", health.status)));
     let mounts = mount_records(pod, app)
         .into_iter()
         .map(|mount| format!("{}:{}:(read_only:{})", mount.host_path, mount.container_path, mount.read_only));

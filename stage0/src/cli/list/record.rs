@@ -8,7 +8,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::assemble::MUTABLE;
-use crate::pod::{AppStatus, NetInfo, Pod, PodError, State};
+use crate::pod::{AppCondition, AppHealth, AppStatus, NetInfo, Pod, PodError, State};
 
 /// A pod with everything that is shown of it.
 #[derive(Debug)]
@@ -46,6 +46,8 @@ pub struct ListedApp {
     pub status: Option<AppStatus>,
     /// When it ended, as far as it is known.
     pub finished: Option<SystemTime>,
+    /// How it fares, if something is known of that.
+    pub condition: Option<AppCondition>,
 }
 
 impl Listed {
@@ -102,7 +104,20 @@ impl ListedApp {
             (None, _) => "exited",
         };
         let finished = status.map(|status| status.finished).or_else(|| pod.marked_for_deletion());
-        Self { app: app.clone(), image, state, created, started, status, finished }
+        let condition = pod.app_condition(name);
+        Self { app: app.clone(), image, state, created, started, status, finished, condition }
+    }
+}
+
+impl ListedApp {
+    /// How many of its processes were killed because memory had run out, if any.
+    pub fn oom_kills(&self) -> Option<u64> {
+        self.condition.as_ref().map(|condition| condition.oom_kills).filter(|kills| *kills > 0)
+    }
+
+    /// What its health check says, if it has one.
+    pub fn health(&self) -> Option<&AppHealth> {
+        self.condition.as_ref()?.health.as_ref()
     }
 }
 
@@ -138,6 +153,10 @@ pub struct AppRecord<'a> {
     finished_at: Option<u128>,
     #[serde(skip_serializing_if = "Option::is_none")]
     exit_code: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oom_kills: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    health: Option<&'a AppHealth>,
     image_id: &'a Hash,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     mounts: Vec<MountRecord<'a>>,
@@ -201,6 +220,8 @@ pub fn app_record<'a>(pod: &'a Listed, listed: &'a ListedApp) -> AppRecord<'a> {
         started_at: nanos(listed.started),
         finished_at: nanos(listed.finished),
         exit_code: listed.status.map(|status| status.code),
+        oom_kills: listed.oom_kills(),
+        health: listed.health(),
         image_id: &listed.app.image.id,
         mounts: mount_records(pod, listed),
         user_annotations: section.into_iter().flat_map(|app| strings(&app.user_annotations)).collect(),

@@ -1,3 +1,4 @@
+use agent::protocol::Health;
 use proptest::prelude::*;
 
 use super::*;
@@ -108,6 +109,28 @@ fn a_flood_of_diagnostics_is_cut() {
     assert_eq!(session.receive(line()), Ok(Reaction::None));
 }
 
+fn condition(app: &str, output: &str) -> GuestMessage {
+    let report = HealthReport { health: Health::Unhealthy, failures: 3, output: output.to_owned() };
+    let condition = Condition { memory_kills: 1, health: Some(report) };
+    GuestMessage::AppCondition { app: app.to_owned(), condition }
+}
+
+#[test]
+fn how_an_app_fares_is_heard_until_its_end() {
+    let mut session = session();
+    session.receive(hello()).unwrap();
+    let Ok(Reaction::AppCondition { app, condition: heard }) =
+        session.receive(condition("web", &"ä".repeat(99_999)))
+    else {
+        panic!("not heard");
+    };
+    assert_eq!((app.as_str(), heard.memory_kills), ("web", 1));
+    assert_eq!(heard.health.unwrap().output.chars().count(), MAX_CHECK_OUTPUT);
+    assert!(matches!(session.receive(condition("cat", "")), Err(SessionError::UnknownApp(_))));
+    session.receive(exited("web", 0)).unwrap();
+    assert!(matches!(session.receive(condition("web", "")), Err(SessionError::Unexpected { .. })));
+}
+
 #[test]
 fn failure_ends_the_session_at_any_time() {
     let failed = GuestMessage::Failed { text: "No share".into() };
@@ -124,6 +147,7 @@ fn any_message() -> impl Strategy<Value = GuestMessage> {
         3 => app.clone().prop_map(|app| GuestMessage::AppStarted { app, pid: 1 }),
         3 => (app.clone(), status.clone()).prop_map(|(app, status)| GuestMessage::AppExited { app, status }),
         1 => app.clone().prop_map(|app| GuestMessage::AppForgotten { app }),
+        2 => (app.clone(), any::<String>()).prop_map(|(app, output)| condition(&app, &output)),
         2 => status.clone().prop_map(|status| GuestMessage::Finished { status }),
         1 => status.prop_map(|status| GuestMessage::CommandEnded { command: 1, status, line: None }),
         1 => (prop::option::of(app), any::<String>())
@@ -155,6 +179,7 @@ proptest! {
                 }
                 Ok(Reaction::Show(line)) => prop_assert!(!line.chars().any(char::is_control)),
                 Ok(Reaction::Seen { .. }) => {}
+                Ok(Reaction::AppCondition { app, .. }) => prop_assert!(!exits.contains(&app)),
                 Ok(Reaction::CommandEnded { status, .. }) => prop_assert!((0..=255).contains(&status)),
                 Ok(Reaction::AppForgotten { app }) => prop_assert!(false, "{} left unasked", app),
                 Ok(

@@ -178,9 +178,16 @@ impl<G: Guest> Supervisor<'_, G> {
                 if status != 0 && !self.pod.arguments.mutable {
                     self.first_failure.get_or_insert(status);
                 }
+                // What it died of is there before its status is.
+                let written = self.conditions.ended(&app, &self.pod.directory, Instant::now());
+                self.told(written);
                 self.told(self.pod.directory.write_status(&app, status));
                 self.listeners.clients.app_ended(&app);
                 self.app_ended(app, never_ran);
+                Ok(())
+            }
+            Reaction::AppCondition { app, condition } => {
+                self.conditions.note(app, condition, Instant::now());
                 Ok(())
             }
             Reaction::AppForgotten { app } => {

@@ -15,8 +15,8 @@ use std::{
 };
 
 use agent::protocol::{
-    COMMAND_PORT, CommandHeader, CommandSpec, GuestMessage, StreamHeader, StreamKind, VERSION, WindowSize,
-    read_frame, write_frame,
+    COMMAND_PORT, CommandHeader, CommandSpec, Condition, GuestMessage, StreamHeader, StreamKind, VERSION,
+    WindowSize, read_frame, write_frame,
 };
 use event_manager::EventManager;
 use libc::{SIGINT, SIGTERM};
@@ -174,7 +174,7 @@ fn play_with<T: Send>(
         },
         manifest: manifest(apps),
         directory: PodDirectory::at(root.path()),
-        hints: vec![Hints { notify: true, stop_signal: Some(3), warning: None }; apps.len()],
+        hints: vec![Hints { notify: true, stop_signal: Some(3), ..Hints::default() }; apps.len()],
         volumes: Volumes { mounts: vec![vec![]; apps.len()], ..Volumes::default() },
         sockets,
         stdio: HostStdio { stdin: None, stdout: writer.as_fd(), stderr: writer.as_fd() },
@@ -223,6 +223,25 @@ fn a_pod_ends_with_its_status_and_all_its_output() {
     });
     assert_eq!(result.unwrap(), Ending::Status(42));
     assert!(output.iter().all(|byte| *byte == b'x'));
+}
+
+#[test]
+fn how_an_app_fares_is_left_before_its_status_is() {
+    let (result, ()) = play(&["web"], |script| {
+        let mut control = script.say_hello();
+        let condition = |memory_kills| {
+            let condition = Condition { memory_kills, health: None };
+            GuestMessage::AppCondition { app: "web".into(), condition }
+        };
+        send(&mut control, condition(1));
+        assert_eq!(script.file("status/web.condition"), r#"{"oom_kills":1}"#);
+        send(&mut control, condition(2));
+        exit(&mut control, "web", 137);
+        send(&mut control, GuestMessage::Finished { status: 137 });
+        script.wait_for("status/web");
+        assert_eq!(script.file("status/web.condition"), r#"{"oom_kills":2}"#);
+    });
+    assert_eq!(result.unwrap(), Ending::Status(137));
 }
 
 #[test]

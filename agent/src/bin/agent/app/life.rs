@@ -11,8 +11,9 @@
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
 use std::path::Path;
+use std::time::Instant;
 
-use agent::protocol::WindowSize;
+use agent::protocol::{Condition, WindowSize};
 use nix::errno::Errno;
 use nix::libc::{self, POLLIN, pollfd};
 use nix::sys::signal::{Signal, kill};
@@ -23,9 +24,11 @@ use super::cgroup::Cgroup;
 use super::launch;
 use super::notify::Notify;
 use super::plan::{AppPlan, ProcessPlan};
+use super::probe::Probe;
 use super::process::{Report, spawn};
 use super::sockets::Sockets;
 use super::syslog::Syslog;
+use super::watch::{Change, Watch};
 use crate::host::Dial;
 use crate::layout::{CGROUP, LOGS, NOTIFY, SOCKETS};
 use crate::root;
@@ -97,6 +100,8 @@ pub enum Event {
     Started(Pid),
     /// A line about it for the user.
     Told(String),
+    /// How it fares has changed.
+    Fares(Condition),
     /// Its main process ended.
     Ended(i32),
     /// Nothing of it is left, and all its output has been delivered.
@@ -118,6 +123,7 @@ enum State {
 pub struct App {
     plan: AppPlan,
     cgroup: Cgroup,
+    watch: Watch,
     streams: Streams,
     notify: Option<Notify>,
     syslog: Option<Syslog>,
@@ -158,6 +164,7 @@ impl App {
             |file: &&str| Event::Told(format!("Warning: the guest kernel cannot limit {file} of app {app}"));
         let events = skipped.iter().map(told).collect();
         Ok(Self {
+            watch: Watch::new(cgroup.directory(), plan.health.clone()),
             plan,
             cgroup,
             streams,
@@ -209,7 +216,8 @@ impl App {
         };
         let notify = self.notify.as_ref().map(|notify| readable(notify.interest()));
         let syslog = self.syslog.as_ref().map(Syslog::interest);
-        report.into_iter().chain(notify).chain(syslog).chain(self.streams.interest())
+        let watch = self.watch.interest();
+        report.into_iter().chain(notify).chain(syslog).chain(watch).chain(self.streams.interest())
     }
 
     /// Goes on as far as possible without waiting.
@@ -234,9 +242,42 @@ impl App {
         {
             let main = *main;
             self.state = State::Running { main };
+            self.watch.begin(Instant::now());
             self.events.push(Event::Started(main));
         }
+        self.watch.advance(ready);
+        self.tell_how_it_fares();
         self.sweep();
+    }
+
+    /// Time has passed: a check of its health may be due.
+    pub fn tick(&mut self, now: Instant) {
+        if let State::Running { main } = self.state {
+            let start = |exec: &[String], timeout| {
+                Probe::start(exec, timeout, main, &self.plan.process, &self.cgroup)
+            };
+            self.watch.tick(now, start);
+            self.tell_how_it_fares();
+        }
+    }
+
+    /// When [`App::tick`] has something to do.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.watch.deadline()
+    }
+
+    fn tell_how_it_fares(&mut self) {
+        if matches!(self.state, State::Launching { .. } | State::Running { .. }) {
+            let change = self.watch.change(&self.plan.name);
+            self.tell(change);
+        }
+    }
+
+    fn tell(&mut self, change: Option<Change>) {
+        if let Some(Change { condition, lines }) = change {
+            self.events.extend(lines.into_iter().map(Event::Told));
+            self.events.push(Event::Fares(condition));
+        }
     }
 
     /// Takes note of a process that has ended; whether it was one of this app's own.
@@ -266,19 +307,17 @@ impl App {
                 self.kill();
                 self.state = State::Sweeping { status: status_of_app };
             }
-            _ => {}
+            _ => self.watch.reaped(process, status, Instant::now()),
         }
+        self.tell_how_it_fares();
         self.sweep();
     }
 
     fn ended(&mut self, status: i32, ran: bool) {
         self.kill();
         self.sockets = None;
-        let killed = self.cgroup.memory_kills();
-        if killed > 0 {
-            let line = format!("App {} ran out of memory, processes killed: {killed}", self.plan.name);
-            self.events.push(Event::Told(line));
-        }
+        let change = self.watch.end(&self.plan.name);
+        self.tell(change);
         self.events.push(Event::Ended(status));
         self.state = match self.plan.post_stop.as_ref().zip(self.streams.app_ends()) {
             Some((exec, ends)) if ran => match self.start_post_stop(exec, ends) {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use agent::protocol::{AppSpec, PodSpec, SocketSpec, Stdio};
+use agent::protocol::{AppSpec, HealthCheck, PodSpec, SocketSpec, Stdio};
 use appc::{Environment, EventHandlerName, Isolator, Isolators, RuntimeApp};
 
 use super::capability::{Capabilities, CapabilityError};
@@ -62,6 +62,8 @@ pub struct AppPlan {
     pub notify: bool,
     /// The signal that asks it to end; SIGTERM if none.
     pub stop_signal: Option<i32>,
+    /// How to find out whether it is well.
+    pub health: Option<HealthCheck>,
     /// The sockets it starts with.
     pub sockets: Vec<SocketSpec>,
     /// Its main process.
@@ -137,6 +139,7 @@ impl AppPlan {
             stdio: spec.stdio,
             notify: spec.notify,
             stop_signal: spec.stop_signal,
+            health: spec.health.clone().filter(|check| !check.exec.is_empty()),
             sockets: spec.sockets.clone(),
             process: ProcessPlan { notify: spec.notify, ..process(runtime, app, privileges) },
             pre_start: handler(EventHandlerName::PreStart),

@@ -163,6 +163,7 @@ impl Pod<'_> {
                     self.unstarted = self.unstarted.saturating_sub(1);
                     GuestMessage::AppStarted { app: name, pid: pid.as_raw() as u32 }
                 }
+                Event::Fares(condition) => GuestMessage::AppCondition { app: name, condition },
                 Event::Told(text) => GuestMessage::Diagnostic { app: Some(name), text },
                 Event::Gone(status) => GuestMessage::AppExited { app: name, status },
                 Event::Ended(status) => {
@@ -223,7 +224,7 @@ impl Pod<'_> {
         let sweeping = self.apps.iter().any(App::is_sweeping).then_some(SWEEP_INTERVAL);
         let due =
             [self.course.deadline(), self.stops.deadline(), self.commands.deadline(), self.relays.deadline()];
-        let due = due.into_iter().flatten().min();
+        let due = due.into_iter().chain(self.apps.iter().map(App::deadline)).flatten().min();
         let due = due.map(|at| at.saturating_duration_since(Instant::now()));
         match sweeping.into_iter().chain(due).min() {
             Some(duration) => (duration.as_millis() + 1).try_into().unwrap_or(libc::c_int::MAX),
@@ -242,6 +243,7 @@ impl Pod<'_> {
         let order = self.course.tick(Instant::now());
         self.obey(order);
         self.stops.tick(&self.apps, Instant::now());
+        self.apps.iter_mut().for_each(|app| app.tick(Instant::now()));
         while let Some(message) = self.control.receive()? {
             self.hear(message)?;
         }

@@ -2,6 +2,7 @@
 
 mod changes;
 mod commands;
+mod health;
 mod host;
 mod namespaces;
 mod sockets;

@@ -20,6 +20,7 @@ fn pod(app: serde_json::Value) -> PodSpec {
             stdio: Stdio::Output,
             notify: false,
             stop_signal: None,
+            health: None,
             sockets: Vec::new(),
             mounts: vec![],
         }],

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use agent::protocol::{
     ACCEPTED_PORT, AcceptedHeader, AppSpec, COMMAND_PORT, CONTROL_PORT, CommandHeader, CommandSpec, Disabled,
-    Dns, GuestMessage, HostMessage, PodSpec, STREAM_PORT, SocketSpec, Stdio, StreamHeader, StreamKind,
-    VolumeMount, read_frame, write_frame,
+    Dns, GuestMessage, HealthCheck, HostMessage, PodSpec, STREAM_PORT, SocketSpec, Stdio, StreamHeader,
+    StreamKind, VolumeMount, read_frame, write_frame,
 };
 use appc::PodManifest;
 use nix::sys::stat::{Mode, umask};
@@ -51,6 +51,7 @@ pub struct PodUnderTest {
     notify: bool,
     mutable: bool,
     stop_signal: Option<i32>,
+    health: Option<HealthCheck>,
     /// The sockets every app starts with.
     pub sockets: Vec<SocketSpec>,
     /// Tables for the apps.
@@ -168,6 +169,7 @@ impl PodUnderTest {
             notify: false,
             mutable: false,
             stop_signal: None,
+            health: None,
             dns,
             disabled,
             input: vec![],
@@ -236,6 +238,12 @@ impl PodUnderTest {
         self
     }
 
+    /// Checks the apps' health.
+    pub fn health(mut self, check: HealthCheck) -> Self {
+        self.health = Some(check);
+        self
+    }
+
     /// Gives the last app input that ends.
     pub fn input(mut self, bytes: &[u8]) -> Self {
         self.input = bytes.to_vec();
@@ -289,6 +297,7 @@ impl PodUnderTest {
             stdio: *stdio,
             notify: self.notify,
             stop_signal: self.stop_signal,
+            health: self.health.clone(),
             mounts: mounts.clone(),
             sockets: self.sockets.clone(),
         });
