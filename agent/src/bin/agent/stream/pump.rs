@@ -99,7 +99,8 @@ impl Pump {
     pub fn interest(&self) -> Option<pollfd> {
         let sink = self.sink.as_ref()?;
         let (fd, events) = match &self.source {
-            Some(source) if self.is_empty() => (source.as_raw_fd(), POLLIN),
+            // Of what is taken as it is now, nothing has to come first.
+            Some(source) if self.is_empty() && !self.last_read => (source.as_raw_fd(), POLLIN),
             _ => (sink.descriptor().as_raw_fd(), POLLOUT),
         };
         Some(pollfd { fd, events, revents: 0 })

@@ -44,6 +44,20 @@ fn ends(outcome: &Outcome) -> Vec<(u32, i32, Option<&str>)> {
 }
 
 #[test]
+fn a_command_ends_though_it_leaves_something_silent_behind() {
+    let outcome = script(UP).run_with(|hands| {
+        hands.wait_for("up");
+        let streams = hands.enter(1, shell("sleep 1000 & echo done; exit 3"));
+        assert_eq!(
+            (read(&streams, StreamKind::Stdout), read(&streams, StreamKind::Stderr)),
+            ("done\n".into(), String::new())
+        );
+        hands.send(&HostMessage::Stop { grace_ms: 60_000 });
+    });
+    assert_eq!(ends(&outcome), [(1, 3, None)]);
+}
+
+#[test]
 fn a_command_runs_in_its_app_and_the_app_goes_on() {
     let app = json!({
         "exec": ["/bin/sh", "-c", "trap 'exit 7' USR1; touch /tmp/of-the-app; echo up; while :; do sleep 0.01; done"],

@@ -128,3 +128,16 @@ proptest! {
         prop_assert_eq!(found, expected);
     }
 }
+
+#[test]
+fn a_silent_writer_that_stays_does_not_keep_the_rest() {
+    let (mut app, mut pump, mut host) = output(b"");
+    app.write_all(b"all").unwrap();
+    pump.advance();
+    pump.read_only_the_rest();
+    run_to_end(&mut pump);
+    let mut text = String::new();
+    host.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "all");
+    drop(app);
+}
