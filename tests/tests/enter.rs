@@ -1,6 +1,7 @@
 //! Commands in apps of running pods.
 
 use std::fs;
+use std::io::Read as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -193,4 +194,22 @@ fn other_users_cannot() {
     command.args(["-c", &line]);
     let finished = process::run(command, LIMIT).expect_status(254);
     assert_eq!(finished.stderr_text(), "enter: cannot run as unprivileged user\n");
+}
+
+#[test]
+fn a_client_that_reads_late_still_gets_everything_when_the_pod_has_ended() {
+    const BYTES: usize = 400_000;
+    let wait = "echo ready; until [ -e /tmp/go ]; do sleep 0.1; done; echo ends";
+    let mut pod = Pod::start(&[("web", wait)]);
+    // More than the pipe and the sockets hold: the rest waits in the pod's own process.
+    let script = format!("head -c {BYTES} /dev/zero; touch /tmp/go");
+    let mut late = pod.command(&[], &["sh", "-c", &script]);
+    let mut late = late.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("start rkt enter");
+    pod.running.wait_for_stdout("ends");
+    std::thread::sleep(Duration::from_secs(1));
+    let mut read = Vec::new();
+    late.stdout.take().expect("its output").read_to_end(&mut read).expect("read it");
+    assert_eq!(read.len(), BYTES);
+    assert!(late.wait().expect("its end").success());
+    pod.running.finish().expect_success();
 }

@@ -8,6 +8,7 @@ mod readiness;
 mod sockets;
 #[cfg(test)]
 mod tests;
+mod unread;
 
 use std::{
     os::fd::{AsRawFd, RawFd},
@@ -19,7 +20,10 @@ use appc::PodManifest;
 use event_manager::{SubscriberId, SubscriberOps};
 use vmm_sys_util::epoll::EventSet;
 
-use self::readiness::{Readiness, ReadyQueue, Token};
+use self::{
+    readiness::{Readiness, ReadyQueue, Token},
+    unread::Unread,
+};
 use super::{
     activation::{HostSockets, Relays},
     arguments::RunArguments,
@@ -103,6 +107,7 @@ pub struct Listeners {
     commands: Listener,
     accepted: Listener,
     clients: Clients,
+    ports: Ports,
 }
 
 impl Listeners {
@@ -115,6 +120,7 @@ impl Listeners {
             commands: listen(COMMAND_PORT)?,
             accepted: listen(ACCEPTED_PORT)?,
             clients: Clients::listen(&directory.socket()).map_err(PodError::Socket)?,
+            ports: ports.clone(),
         })
     }
 }
@@ -132,6 +138,7 @@ pub struct Supervisor<'a, G> {
     control: Option<Control>,
     streams: Streams,
     relays: Relays,
+    unread: Unread,
     session: Session,
     conditions: Conditions,
     apps: Vec<AppSpec>,
@@ -171,6 +178,7 @@ impl<'a, G: Guest> Supervisor<'a, G> {
             listeners,
             streams: Streams::new(&apps, stdio, logs).map_err(PodError::Resource)?,
             relays: Relays::new().map_err(PodError::Resource)?,
+            unread: Unread::default(),
             ready: ReadyQueue::default(),
             clock: ClockWatch::start().map_err(PodError::Resource)?,
             control: None,
@@ -245,8 +253,10 @@ impl<'a, G: Guest> Supervisor<'a, G> {
         let written = self.conditions.write_due(&self.pod.directory, now);
         self.told(written);
         if let Some(status) = self.finished {
-            // Both are asked: each counts from when it was asked first.
-            let drained = self.streams.drained(now) & self.relays.drained(now);
+            // All are asked: each counts from when it was asked first.
+            let unread = self.listeners.ports.unread_bytes();
+            let drained =
+                self.streams.drained(now) & self.relays.drained(now) & self.unread.given_up(unread, now);
             return Ok(drained.then(|| self.ending(status)));
         }
         if self.gone_at.is_some_and(|limit| now >= limit) {

@@ -1,7 +1,6 @@
 //! One stream between a socket of the guest and a socket of the host: credit, half closes, resets.
 
 use std::{
-    collections::VecDeque,
     io::{self, ErrorKind, Write},
     net::Shutdown,
     os::{
@@ -16,6 +15,7 @@ use vm_memory::{ReadVolatile, VolatileMemoryError, VolatileSlice, WriteVolatile}
 use super::{
     BUFFER, MAX_PAYLOAD,
     packet::{Header, SHUTDOWN_BOTH, SHUTDOWN_RECEIVE, SHUTDOWN_SEND, op, total_len},
+    pending::{Pending, Unread},
 };
 
 /// The guest is told of freed buffer space when this much came together.
@@ -27,7 +27,7 @@ pub(super) struct Connection {
     stream: UnixStream,
 
     /// Bytes from the guest that the host's socket did not take yet.
-    pending: VecDeque<u8>,
+    pending: Pending,
     /// Bytes from the guest that went on to the host, modulo 2^32, as are all counters of the protocol.
     forwarded: u32,
     /// The value of `forwarded` that the guest knows.
@@ -77,11 +77,11 @@ pub(super) enum Violation {
 }
 
 impl Connection {
-    /// Accepts the connection that `request` asks for. `stream` must be non-blocking.
-    pub fn new(stream: UnixStream, request: &Header) -> Self {
+    /// Accepts the connection that `request` asks for. `stream` must be non-blocking; what it does not take is counted in `unread`.
+    pub fn new(stream: UnixStream, request: &Header, unread: Unread) -> Self {
         Connection {
             stream,
-            pending: VecDeque::new(),
+            pending: Pending::new(unread),
             forwarded: 0,
             announced: 0,
             sent: 0,
@@ -122,7 +122,7 @@ impl Connection {
 
     /// Gives the connection up: whatever is on its way is lost, and the guest gets a reset.
     pub fn abort(&mut self) {
-        self.pending = VecDeque::new();
+        self.pending.consume(self.pending.len());
         self.guest_shutdown = SHUTDOWN_BOTH;
         self.ending = Ending::ResetDue;
     }
@@ -233,7 +233,7 @@ impl Connection {
                 // Written through a buffer: guest memory may change at any time, so it cannot be lent as bytes.
                 let mut bytes = vec![0; rest.len()];
                 rest.copy_to(&mut bytes);
-                self.pending.extend(bytes);
+                self.pending.push(&bytes);
             }
         }
         if self.host_shutdown & SHUTDOWN_RECEIVE != 0 {
@@ -279,9 +279,9 @@ impl Connection {
 
     fn write_pending(&mut self) {
         while !self.pending.is_empty() {
-            match (&self.stream).write(self.pending.as_slices().0) {
+            match (&self.stream).write(self.pending.front()) {
                 Ok(count) => {
-                    self.pending.drain(..count);
+                    self.pending.consume(count);
                     self.forwarded(count);
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -292,14 +292,12 @@ impl Connection {
                 }
             }
         }
-        // Most connections never wait again: give the memory back.
-        self.pending = VecDeque::new();
         self.after_writing();
     }
 
     fn discard_pending(&mut self) {
         let count = self.pending.len();
-        self.pending = VecDeque::new();
+        self.pending.consume(count);
         self.forwarded(count);
     }
 

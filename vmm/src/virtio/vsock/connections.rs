@@ -69,7 +69,7 @@ impl Connections {
             device_end = Some(ours);
             Some(host::Connection { guest_port: address.guest_port, stream: theirs })
         })?;
-        let connection = Connection::new(device_end?, request);
+        let connection = Connection::new(device_end?, request, ports.unread());
         let token = self.unused_token();
         self.entries.insert(token, Entry { connection, address, registered: None, queued: false });
         self.tokens.insert(address, token);

@@ -12,6 +12,8 @@ use std::{
 
 use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
+use super::pending::Unread;
+
 /// How many accepted connections wait at one port until stage1 takes them; more are refused with a reset.
 const BACKLOG: usize = 128;
 
@@ -19,6 +21,7 @@ const BACKLOG: usize = 128;
 #[derive(Clone, Debug, Default)]
 pub struct Ports {
     listening: Arc<Mutex<BTreeMap<u32, Arc<Backlog>>>>,
+    unread: Unread,
 }
 
 /// A port of the host with the connections the guest made to it, used as a `UnixListener` would be: its descriptor
@@ -71,6 +74,16 @@ impl Ports {
         }
         listening.insert(port, backlog.clone());
         Ok(Listener { port, backlog, ports: self.clone() })
+    }
+
+    /// How many bytes the guest has sent that wait in the device for their readers, on all connections together.
+    pub fn unread_bytes(&self) -> usize {
+        self.unread.bytes()
+    }
+
+    /// Where a connection counts them.
+    pub(super) fn unread(&self) -> Unread {
+        self.unread.clone()
     }
 
     /// Offers a connection to whoever listens on `port`, made by `open` only if there is somebody with room for it.

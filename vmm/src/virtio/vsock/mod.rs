@@ -11,6 +11,7 @@ mod event_handler;
 mod exchange;
 mod host;
 mod packet;
+mod pending;
 
 pub use device::Vsock;
 pub use host::{Connection, ListenError, Listener, Ports};
