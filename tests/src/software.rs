@@ -48,8 +48,11 @@ pub fn nginx_and_iperf3() -> PathBuf {
     files.lines().fold(image, |image, path| copied(image, Path::new(path))).write(&path)
 }
 
-/// With a program and the libraries it is linked to.
-fn with(image: Aci, program: &str) -> Aci {
+/// An image with a program and the libraries it is linked to.
+///
+/// # Panics
+/// When it is not installed.
+pub fn with(image: Aci, program: &str) -> Aci {
     let listed = Command::new("ldd").arg(program).output().expect("ldd runs");
     assert!(listed.status.success(), "{program} is not installed");
     let listed = String::from_utf8(listed.stdout).expect("names of libraries");
@@ -60,8 +63,11 @@ fn with(image: Aci, program: &str) -> Aci {
     })
 }
 
-/// With a file, directory, or link as it is here.
-fn copied(image: Aci, path: &Path) -> Aci {
+/// An image with a file, directory, or link as it is here.
+///
+/// # Panics
+/// When it cannot be read.
+pub fn copied(image: Aci, path: &Path) -> Aci {
     let inside = path.strip_prefix("/").expect("an absolute path").to_str().expect("a name");
     let is = path.symlink_metadata().expect("it was listed");
     if is.is_dir() {
