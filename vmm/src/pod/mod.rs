@@ -37,7 +37,7 @@ mod look;
 mod network;
 mod notify;
 mod run;
-mod session;
+pub mod session;
 mod signals;
 mod sizing;
 mod spec;
