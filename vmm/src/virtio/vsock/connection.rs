@@ -15,7 +15,7 @@ use vm_memory::{ReadVolatile, VolatileMemoryError, VolatileSlice, WriteVolatile}
 use super::{
     BUFFER, MAX_PAYLOAD,
     packet::{Header, SHUTDOWN_BOTH, SHUTDOWN_RECEIVE, SHUTDOWN_SEND, op, total_len},
-    pending::{Pending, Unread},
+    pending::{Pending, UnreadBytes},
 };
 
 /// The guest is told of freed buffer space when this much came together.
@@ -78,7 +78,7 @@ pub(super) enum Violation {
 
 impl Connection {
     /// Accepts the connection that `request` asks for. `stream` must be non-blocking; what it does not take is counted in `unread`.
-    pub fn new(stream: UnixStream, request: &Header, unread: Unread) -> Self {
+    pub fn new(stream: UnixStream, request: &Header, unread: UnreadBytes) -> Self {
         Connection {
             stream,
             pending: Pending::new(unread),

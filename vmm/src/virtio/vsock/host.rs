@@ -12,7 +12,7 @@ use std::{
 
 use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
-use super::pending::Unread;
+use super::pending::UnreadBytes;
 
 /// How many accepted connections wait at one port until stage1 takes them; more are refused with a reset.
 const BACKLOG: usize = 128;
@@ -21,7 +21,7 @@ const BACKLOG: usize = 128;
 #[derive(Clone, Debug, Default)]
 pub struct Ports {
     listening: Arc<Mutex<BTreeMap<u32, Arc<Backlog>>>>,
-    unread: Unread,
+    unread: UnreadBytes,
 }
 
 /// A port of the host with the connections the guest made to it, used as a `UnixListener` would be: its descriptor
@@ -78,11 +78,11 @@ impl Ports {
 
     /// How many bytes the guest has sent that wait in the device for their readers, on all connections together.
     pub fn unread_bytes(&self) -> usize {
-        self.unread.bytes()
+        self.unread.count()
     }
 
     /// Where a connection counts them.
-    pub(super) fn unread(&self) -> Unread {
+    pub(super) fn unread(&self) -> UnreadBytes {
         self.unread.clone()
     }
 

@@ -10,11 +10,11 @@ use std::{
 
 /// How many bytes of the guest wait for their readers, on all connections together.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Unread(Arc<AtomicUsize>);
+pub(super) struct UnreadBytes(Arc<AtomicUsize>);
 
-impl Unread {
-    /// The bytes.
-    pub fn bytes(&self) -> usize {
+impl UnreadBytes {
+    /// The number.
+    pub fn count(&self) -> usize {
         self.0.load(Ordering::Acquire)
     }
 }
@@ -23,12 +23,12 @@ impl Unread {
 #[derive(Debug)]
 pub(super) struct Pending {
     bytes: VecDeque<u8>,
-    all: Unread,
+    all: UnreadBytes,
 }
 
 impl Pending {
     /// Nothing yet; what comes is counted in `all`.
-    pub fn new(all: Unread) -> Self {
+    pub fn new(all: UnreadBytes) -> Self {
         Pending { bytes: VecDeque::new(), all }
     }
 
@@ -76,17 +76,17 @@ mod tests {
 
     #[test]
     fn every_byte_is_counted_until_it_is_taken_or_given_up() {
-        let all = Unread::default();
+        let all = UnreadBytes::default();
         let (mut one, mut other) = (Pending::new(all.clone()), Pending::new(all.clone()));
         one.push(b"first");
         other.push(b"second");
-        assert_eq!((all.bytes(), one.len()), (11, 5));
+        assert_eq!((all.count(), one.len()), (11, 5));
         assert_eq!(one.front(), b"first");
         one.consume(3);
-        assert_eq!((one.front(), all.bytes()), (&b"st"[..], 8));
+        assert_eq!((one.front(), all.count()), (&b"st"[..], 8));
         one.consume(9);
         assert!(one.is_empty());
         drop(other);
-        assert_eq!(all.bytes(), 0);
+        assert_eq!(all.count(), 0);
     }
 }

@@ -19,7 +19,11 @@ impl Fixture {
         ours.set_nonblocking(true).unwrap();
         host.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         let request = Header { op: op::REQUEST, buf_alloc: PEER_BUFFER, ..Header::default() };
-        Fixture { connection: Connection::new(ours, &request, Unread::default()), host, guest_received: 0 }
+        Fixture {
+            connection: Connection::new(ours, &request, UnreadBytes::default()),
+            host,
+            guest_received: 0,
+        }
     }
 
     /// With the response already sent.
