@@ -122,6 +122,7 @@ fn annotate(
         ("entrypoint", command(&execution.entrypoint)?),
         ("cmd", command(&execution.cmd)?),
         ("healthcheck", execution.healthcheck.as_ref().map(serde_json::Value::to_string)),
+        ("shell", command(&execution.shell)?),
         ("stopsignal", execution.stop_signal.clone().filter(|signal| !signal.is_empty())),
     ] {
         if let Some(value) = value {

@@ -24,6 +24,7 @@ fn fields_are_mapped() {
             "Env":["PATH=/bin","A=1=2","A=3","bad name=x","EMPTY"],
             "ExposedPorts":{"80/tcp":{},"53/udp":{},"8000-8002":{},"x":{},"0/tcp":{}},
             "Volumes":{"/var/lib":{},"/var-lib":{},"/":{}},"StopSignal":"SIGQUIT",
+            "Shell":["/bin/bash","-euc"],
             "Healthcheck":{"Test":["CMD-SHELL","curl -f localhost"],"Interval":5000000000}}}"#,
     );
     assert_eq!(out.name.as_str(), "localhost-5000/my_app");
@@ -48,6 +49,7 @@ fn fields_are_mapped() {
     assert_eq!(out.annotations.get("appc.io/docker/stopsignal"), Some("SIGQUIT"));
     let check = r#"{"Interval":5000000000,"Test":["CMD-SHELL","curl -f localhost"]}"#;
     assert_eq!(out.annotations.get("appc.io/docker/healthcheck"), Some(check));
+    assert_eq!(out.annotations.get("appc.io/docker/shell"), Some("[\"/bin/bash\",\"-euc\"]"));
     assert_eq!(out.annotations.get("appc.io/docker/repository"), Some("my_app"));
     assert_eq!(out.annotations.get("created"), Some("2020-01-02T03:04:05.5Z"));
 }
@@ -59,6 +61,11 @@ fn bare_images_run_as_root() {
     let app = out.app.unwrap();
     assert_eq!((app.user.as_str(), app.group.as_str(), app.exec.len()), ("7", "7", 0));
     assert_eq!((out.annotations.get("created"), out.labels.get("arch")), (None, None));
+    let shell = |config: &str| {
+        let config = format!(r#"{{"rootfs":{{}},"config":{config}}}"#);
+        converted(&config).annotations.get("appc.io/docker/shell").map(str::to_owned)
+    };
+    assert_eq!(["{}", r#"{"Shell":[]}"#, r#"{"Shell":null}"#].map(shell), [None, None, None]);
     assert_eq!(converted(r#"{"rootfs":{}}"#).app.unwrap().user, "0");
 }
 

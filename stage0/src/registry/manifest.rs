@@ -224,6 +224,9 @@ pub struct Execution {
     /// How to find out whether it is well (Docker's, not in the specification).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub healthcheck: Option<serde_json::Value>,
+    /// What runs commands given as one text (Docker's, not in the specification).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shell: Option<Vec<String>>,
     /// Metadata.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub labels: Option<BTreeMap<String, String>>,

@@ -11,6 +11,8 @@ const NOTIFY: &str = "appc.io/executor/supports-systemd-notify";
 const STOP_SIGNAL: &str = "appc.io/docker/stopsignal";
 /// How to find out whether an app is well, in Docker's JSON.
 const HEALTH_CHECK: &str = "appc.io/docker/healthcheck";
+/// The words before a health check's command that is one text, in Docker's JSON.
+const SHELL: &str = "appc.io/docker/shell";
 
 /// Names of signals without `SIG` (signal(7), x86-64).
 const SIGNALS: [(&str, i32); 31] = [
@@ -77,7 +79,7 @@ impl Hints {
             })
         });
         let health = say(HEALTH_CHECK).and_then(|text| {
-            health::check(text).unwrap_or_else(|error| {
+            health::check(text, say(SHELL)).unwrap_or_else(|error| {
                 warnings.push(format!("warning: app {} has no health check: {error}", app.name));
                 None
             })
