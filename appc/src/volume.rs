@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 pub use spec::SpecError;
 
-use crate::types::AcName;
+use crate::types::{AcName, Quantity};
 
 /// Where an image wants a volume.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,7 +65,21 @@ pub enum VolumeKind {
         /// Its group.
         gid: u32,
     },
+    /// An empty directory that is kept in memory (`"medium": "memory"`, as Kubernetes says it). Not in the specification.
+    Memory {
+        /// Its permissions.
+        mode: u32,
+        /// Its owner.
+        uid: u32,
+        /// Its group.
+        gid: u32,
+        /// The most it holds, in bytes; as much as the kernel lets it if not said.
+        size: Option<u64>,
+    },
 }
+
+/// The least size of a volume in memory, in bytes: one page.
+const LEAST_SIZE: u64 = 4096;
 
 /// Why a volume is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -104,6 +118,25 @@ pub enum VolumeError {
         /// Its mode.
         mode: String,
     },
+    /// A medium other than memory.
+    #[error("Volume \"{name}\" has medium \"{medium}\", must be memory")]
+    Medium {
+        /// The volume.
+        name: AcName,
+        /// Its medium.
+        medium: String,
+    },
+    /// A size of what is on the host's disk.
+    #[error("Volume \"{0}\" has a size but is not in memory (medium=memory)")]
+    SizeWithoutMemory(AcName),
+    /// A size that holds nothing.
+    #[error("Size {size} of volume \"{name}\" must be 4096 bytes or more")]
+    Size {
+        /// The volume.
+        name: AcName,
+        /// Its size.
+        size: Quantity,
+    },
 }
 
 /// The mode of an empty volume that does not say.
@@ -127,6 +160,10 @@ struct WrittenVolume {
     uid: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     gid: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    medium: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    size: Option<Quantity>,
 }
 
 /// Reads an octal mode of at most 07777.
@@ -150,8 +187,13 @@ impl TryFrom<WrittenVolume> for Volume {
 }
 
 fn host(written: &WrittenVolume) -> Result<VolumeKind, VolumeError> {
-    let refused =
-        [("mode", written.mode.is_some()), ("uid", written.uid.is_some()), ("gid", written.gid.is_some())];
+    let refused = [
+        ("mode", written.mode.is_some()),
+        ("uid", written.uid.is_some()),
+        ("gid", written.gid.is_some()),
+        ("medium", written.medium.is_some()),
+        ("size", written.size.is_some()),
+    ];
     if let Some((field, _)) = refused.into_iter().find(|(_, given)| *given) {
         return Err(VolumeError::Field { name: written.name.clone(), kind: "host", field });
     }
@@ -171,26 +213,64 @@ fn empty(written: &WrittenVolume) -> Result<VolumeKind, VolumeError> {
             .ok_or_else(|| VolumeError::Mode { name: written.name.clone(), mode: text.clone() })?,
         None => DEFAULT_MODE,
     };
-    Ok(VolumeKind::Empty { mode, uid: written.uid.unwrap_or(0), gid: written.gid.unwrap_or(0) })
+    let (uid, gid) = (written.uid.unwrap_or(0), written.gid.unwrap_or(0));
+    let size = written
+        .size
+        .map(|size| size_of(size).ok_or_else(|| VolumeError::Size { name: written.name.clone(), size }))
+        .transpose()?;
+    empty_kind(&written.name, mode, uid, gid, written.medium.as_deref(), size)
+}
+
+/// An empty volume, on the host or in memory.
+fn empty_kind(
+    name: &AcName,
+    mode: u32,
+    uid: u32,
+    gid: u32,
+    medium: Option<&str>,
+    size: Option<u64>,
+) -> Result<VolumeKind, VolumeError> {
+    match (medium, size) {
+        (Some("memory"), size) => Ok(VolumeKind::Memory { mode, uid, gid, size }),
+        (Some(other), _) => Err(VolumeError::Medium { name: name.clone(), medium: other.to_owned() }),
+        (None, Some(_)) => Err(VolumeError::SizeWithoutMemory(name.clone())),
+        (None, None) => Ok(VolumeKind::Empty { mode, uid, gid }),
+    }
+}
+
+/// A size in bytes, if it can be one.
+fn size_of(quantity: Quantity) -> Option<u64> {
+    u64::try_from(quantity.value()).ok().filter(|size| *size >= LEAST_SIZE)
 }
 
 impl From<Volume> for WrittenVolume {
     fn from(volume: Volume) -> Self {
-        let (kind, source, mode, uid, gid) = match volume.kind {
-            VolumeKind::Host { source } => ("host", Some(source), None, None, None),
-            VolumeKind::Empty { mode, uid, gid } => {
-                ("empty", None, Some(format!("{mode:04o}")), Some(uid), Some(gid))
-            }
-        };
-        Self {
+        let plain = Self {
             name: volume.name,
-            kind: kind.to_owned(),
-            source,
+            kind: "empty".to_owned(),
+            source: None,
             read_only: volume.read_only,
             recursive: volume.recursive,
-            mode,
-            uid,
-            gid,
+            mode: None,
+            uid: None,
+            gid: None,
+            medium: None,
+            size: None,
+        };
+        let made = |mode: u32, uid, gid, plain: Self| Self {
+            mode: Some(format!("{mode:04o}")),
+            uid: Some(uid),
+            gid: Some(gid),
+            ..plain
+        };
+        match volume.kind {
+            VolumeKind::Host { source } => Self { kind: "host".to_owned(), source: Some(source), ..plain },
+            VolumeKind::Empty { mode, uid, gid } => made(mode, uid, gid, plain),
+            VolumeKind::Memory { mode, uid, gid, size } => Self {
+                medium: Some("memory".to_owned()),
+                size: size.map(|size| Quantity::from_value(i64::try_from(size).unwrap_or(i64::MAX))),
+                ..made(mode, uid, gid, plain)
+            },
         }
     }
 }
@@ -220,6 +300,18 @@ mod tests {
     }
 
     #[test]
+    fn a_volume_in_memory_survives_a_round_trip() {
+        let json =
+            r#"{"name":"v","kind":"empty","mode":"1777","uid":1,"gid":2,"medium":"memory","size":"64Mi"}"#;
+        let known = volume(json).unwrap();
+        assert_eq!(known.kind, VolumeKind::Memory { mode: 0o1777, uid: 1, gid: 2, size: Some(64 << 20) });
+        assert_eq!(volume(&serde_json::to_string(&known).unwrap()), Ok(known));
+        let open = volume(r#"{"name":"v","kind":"empty","medium":"memory"}"#).unwrap();
+        assert_eq!(open.kind, VolumeKind::Memory { mode: 0o755, uid: 0, gid: 0, size: None });
+        assert_eq!(volume(&serde_json::to_string(&open).unwrap()), Ok(open));
+    }
+
+    #[test]
     fn kinds_have_their_fields() {
         for (json, message) in [
             (r#"{"name":"v","kind":"tmp"}"#, "must be host or empty"),
@@ -230,6 +322,11 @@ mod tests {
             (r#"{"name":"v","kind":"empty","mode":"999"}"#, "not an octal number"),
             (r#"{"name":"v","kind":"empty","mode":"+7"}"#, "not an octal number"),
             (r#"{"name":"v","kind":"empty","mode":"10000"}"#, "not an octal number"),
+            (r#"{"name":"v","kind":"host","source":"/a","medium":"memory"}"#, "cannot have medium"),
+            (r#"{"name":"v","kind":"empty","size":"1M"}"#, "has a size but is not in memory"),
+            (r#"{"name":"v","kind":"empty","medium":"disk"}"#, "has medium \"disk\", must be memory"),
+            (r#"{"name":"v","kind":"empty","medium":"memory","size":"0"}"#, "must be 4096 bytes or more"),
+            (r#"{"name":"v","kind":"empty","medium":"memory","size":"-5M"}"#, "must be 4096 bytes or more"),
         ] {
             let error = volume(json).unwrap_err();
             assert!(error.contains(message), "{json}: {error}");

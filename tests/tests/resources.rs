@@ -38,6 +38,43 @@ fn limits_are_each_apps_own() {
 }
 
 #[test]
+fn file_systems_in_memory_have_a_size_and_count_for_their_app() {
+    let fill = [
+        (
+            "own",
+            "stat -c '%a' /fill; dd if=/dev/zero of=/fill/x bs=64k count=256 2>&1 | head -n 1; stat -c %s /fill/x",
+        ),
+        (
+            "shm",
+            "dd if=/dev/zero of=/dev/shm/x bs=64k count=128 2>&1 | head -n 1; stat -c %s /dev/shm/x; stat -c %a /dev/shm",
+        ),
+        ("counted", "awk '$1 == \"shmem\" { print ($2 >= 12582912) }' /sys/fs/cgroup/memory.stat"),
+        ("shared", "echo both > /shared/x && echo ok"),
+    ];
+    let wait = "for i in $(seq 600); do [ -e /shared/x ] && break; sleep 0.1; done";
+    let look = [
+        ("shared", "cat /shared/x; df -k /shared | awk 'NR == 2 { print $2 }'"),
+        ("shm", "ls -A /dev/shm; echo mine > /dev/shm/y && cat /dev/shm/y"),
+        ("counted", "awk '$1 == \"shmem\" { print ($2 < 1048576) }' /sys/fs/cgroup/memory.stat"),
+    ];
+    let own = ["--memory=64Mi", "--tmpfs=/fill:size=8Mi,mode=700", "--shm-size=4Mi"];
+    let image = aci::busybox();
+    let image = image.to_str().expect("UTF-8");
+    let looker = format!("{wait}; {}", inside::script("other", &look));
+    let filler = inside::script("filler", &fill);
+    let mut words = vec!["run", "--net=none", "--volume=cache,kind=empty,medium=memory,size=64Ki,mode=1777"];
+    words.extend(["--mount=volume=cache,target=/shared", image, "--name=filler", "--exec=/bin/sh"]);
+    words.extend(own);
+    words.extend(["--", "-c", &filler, "---", image, "--name=other", "--exec=/bin/sh", "--", "-c", &looker]);
+    let finished = Rkt::new().run(words).expect_success();
+    let full = "No space left on device";
+    let own = format!("own: 700 dd: error writing '/fill/x': {full} 8388608");
+    let shm = format!("shm: dd: error writing '/dev/shm/x': {full} 4194304 1777");
+    inside::expect(&finished, "filler", &[&own, &shm, "counted: 1", "shared: ok"]);
+    inside::expect(&finished, "other", &["shared: both 64", "shm: mine", "counted: 1"]);
+}
+
+#[test]
 fn an_app_that_forks_too_much_hurts_only_itself() {
     let bomb = "i=0; while [ $i -lt 100 ]; do sleep 600 & i=$((i + 1)); done";
     let other = "until [ -e /dev/shm/bombed ]; do sleep 0.1; done; for i in 1 2 3; do ls / >/dev/null; done; echo well";

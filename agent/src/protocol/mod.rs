@@ -41,7 +41,9 @@ pub use condition::{Condition, Health, HealthCheck, HealthReport, MAX_CHECK_OUTP
 pub use frame::{FrameError, FrameReader, MAX_FRAME, read_frame, write_frame};
 pub use look::{AppUsage, InterfaceUsage, MAX_COMMAND, MAX_PROCESSES, Process, Question, Sight, Usage};
 pub use message::{GuestMessage, HostMessage, StreamHeader, StreamKind};
-pub use pod::{AppSpec, Disabled, Dns, Interface, PodSpec, Route, Stdio, VolumeMount, WindowSize};
+pub use pod::{
+    AppSpec, Disabled, Dns, Interface, MemoryVolume, PodSpec, Route, Stdio, VolumeMount, WindowSize,
+};
 pub use socket::{AcceptedHeader, SocketFamily, SocketSpec};
 
 /// Version of this protocol; host and guest refuse each other when theirs differ.

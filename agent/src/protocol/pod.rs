@@ -66,16 +66,34 @@ pub struct AppSpec {
     pub sockets: Vec<SocketSpec>,
 }
 
-/// A file or directory of the volumes share in an app's root file system.
+/// A file or directory of the volumes share, or one in memory, in an app's root file system.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VolumeMount {
-    /// What is mounted, relative to the root of the [`super::VOLUMES_TAG`] share.
+    /// What is mounted, relative to the root of the [`super::VOLUMES_TAG`] share; of one in memory, its name.
     pub source: String,
     /// Where, an absolute path in the app's root file system. Links are followed with that as their root; what is
     /// missing is made.
     pub path: String,
     /// Whether the app cannot write. The host does not rely on the guest for that.
     pub read_only: bool,
+    /// What it is if it is in the guest's memory.
+    #[serde(default)]
+    pub memory: Option<MemoryVolume>,
+}
+
+/// A file system in the guest's memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryVolume {
+    /// The permissions of its root.
+    pub mode: u32,
+    /// The owner of its root.
+    pub uid: u32,
+    /// The group of its root.
+    pub gid: u32,
+    /// The most it holds, in bytes; as much as the kernel lets it if not said.
+    pub size: Option<u64>,
+    /// Whether it is one app's alone: then it is empty whenever that starts. Others live as long as the pod.
+    pub own: bool,
 }
 
 /// How an app's standard streams are connected.

@@ -2,8 +2,8 @@
 
 use std::str::FromStr;
 
-use super::{DEFAULT_MODE, Mount, Volume, VolumeError, VolumeKind, parse_mode};
-use crate::types::{AcName, ValueError};
+use super::{DEFAULT_MODE, Mount, Volume, VolumeError, VolumeKind, empty_kind, parse_mode, size_of};
+use crate::types::{AcName, Quantity, ValueError};
 
 /// Why a volume or a mount of the command line is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -93,14 +93,14 @@ impl FromStr for Volume {
     type Err = SpecError;
 
     /// `NAME,kind=host,source=PATH[,readOnly=BOOL][,recursive=BOOL]` or
-    /// `NAME,kind=empty[,readOnly=BOOL][,mode=OCTAL][,uid=N][,gid=N]`.
+    /// `NAME,kind=empty[,readOnly=BOOL][,mode=OCTAL][,uid=N][,gid=N][,medium=memory[,size=QUANTITY]]`.
     fn from_str(text: &str) -> Result<Self, SpecError> {
         let mut parts = text.split(',');
         let name: AcName = parts.next().unwrap_or_default().parse()?;
         let mut pairs = Pairs::parse(parts)?;
         let kind = match pairs.need("kind")? {
             "host" => host(&name, &mut pairs)?,
-            "empty" => empty(&mut pairs)?,
+            "empty" => empty(&name, &mut pairs)?,
             kind => return Err(VolumeError::Kind { name, kind: kind.to_owned() }.into()),
         };
         let (read_only, recursive) = (pairs.switch("readOnly")?, pairs.switch("recursive")?);
@@ -117,7 +117,7 @@ fn host(name: &AcName, pairs: &mut Pairs<'_>) -> Result<VolumeKind, SpecError> {
     Ok(VolumeKind::Host { source })
 }
 
-fn empty(pairs: &mut Pairs<'_>) -> Result<VolumeKind, SpecError> {
+fn empty(name: &AcName, pairs: &mut Pairs<'_>) -> Result<VolumeKind, SpecError> {
     let mode = match pairs.take("mode") {
         None => DEFAULT_MODE,
         Some(text) => parse_mode(text).ok_or_else(|| SpecError::Value {
@@ -126,7 +126,19 @@ fn empty(pairs: &mut Pairs<'_>) -> Result<VolumeKind, SpecError> {
             expected: "an octal number up to 7777",
         })?,
     };
-    Ok(VolumeKind::Empty { mode, uid: pairs.number("uid")?, gid: pairs.number("gid")? })
+    let (uid, gid) = (pairs.number("uid")?, pairs.number("gid")?);
+    let medium = pairs.take("medium");
+    let size = pairs.take("size").map(size).transpose()?;
+    Ok(empty_kind(name, mode, uid, gid, medium, size)?)
+}
+
+/// The size of a volume in memory, in bytes.
+fn size(text: &str) -> Result<u64, SpecError> {
+    text.parse::<Quantity>().ok().and_then(size_of).ok_or_else(|| SpecError::Value {
+        key: "size",
+        value: text.to_owned(),
+        expected: "4096 bytes or more (64M)",
+    })
 }
 
 impl FromStr for Mount {
@@ -164,6 +176,8 @@ mod tests {
         assert_eq!((host.read_only, host.recursive), (Some(true), Some(false)));
         let empty = volume("tmp,kind=empty,mode=1777,uid=5,gid=6").unwrap();
         assert_eq!(empty.kind, VolumeKind::Empty { mode: 0o1777, uid: 5, gid: 6 });
+        let memory = volume("tmp,kind=empty,medium=memory,size=64Mi,mode=1777").unwrap();
+        assert_eq!(memory.kind, VolumeKind::Memory { mode: 0o1777, uid: 0, gid: 0, size: Some(64 << 20) });
         let plain = volume("tmp,kind=empty").unwrap();
         assert_eq!(plain.kind, VolumeKind::Empty { mode: 0o755, uid: 0, gid: 0 });
     }
@@ -189,6 +203,10 @@ mod tests {
             ("v,kind=host,source=/a,mode=0755", "unknown parameter \"mode\""),
             ("v,kind=empty,source=/a", "unknown parameter \"source\""),
             ("v,kind=empty,mode=8", "octal"),
+            ("v,kind=empty,size=1M", "not in memory"),
+            ("v,kind=empty,medium=tape", "must be memory"),
+            ("v,kind=empty,medium=memory,size=1", "4096 bytes or more"),
+            ("v,kind=host,source=/a,size=1M", "unknown parameter \"size\""),
             ("v,kind=empty,uid=-1", "a number"),
             ("v,kind=empty,readOnly=yes", "true or false"),
             ("v,kind=empty,kind=host", "given twice"),

@@ -1,7 +1,8 @@
 //! One app of a pod: its image's section with the user's changes.
 
 use appc::{
-    AcName, Annotations, App, Hash, ImageManifest, Labels, Quantity, RuntimeApp, RuntimeImage, ValueError,
+    AcName, Annotations, App, Hash, ImageManifest, Labels, Mount, Quantity, RuntimeApp, RuntimeImage,
+    ValueError,
 };
 
 use super::{EnvLayers, KeyValue, Overrides, isolators};
@@ -81,9 +82,13 @@ pub fn runtime_app(
         },
         app: Some(app_section(request, environment)?),
         read_only_root_fs: overrides.readonly_rootfs,
-        mounts: overrides.mount.clone(),
+        mounts: mounts(overrides),
         annotations: annotations(overrides, interactive)?,
     })
+}
+
+fn mounts(overrides: &Overrides) -> Vec<Mount> {
+    [&overrides.mount, &overrides.tmpfs].into_iter().flatten().chain(&overrides.shm_size).cloned().collect()
 }
 
 fn app_section(request: &AppRequest<'_>, environment: &EnvLayers) -> Result<App, AppError> {

@@ -9,6 +9,7 @@ mod overrides;
 mod pod;
 mod ports;
 mod seccomp;
+mod tmpfs;
 
 pub use app::{AppError, AppRequest, runtime_app};
 pub use environment::{EnvFileError, EnvLayers, read_env_file};

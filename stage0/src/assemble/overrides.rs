@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use appc::{AcName, Mount, Quantity};
 
-use super::{KeyValue, SeccompFlag};
+use super::{KeyValue, SeccompFlag, tmpfs};
 
 /// The flags after an image.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -29,6 +29,14 @@ pub struct Overrides {
     /// Mount a volume: volume=NAME,target=PATH; before the first image: into every app
     #[arg(long, value_name = "MOUNT")]
     pub mount: Vec<Mount>,
+
+    /// File system in memory for this app: PATH[:size=QUANTITY][,mode=MODE][,uid=UID][,gid=GID][,ro]
+    #[arg(long, value_name = "PATH", value_parser = tmpfs::tmpfs)]
+    pub tmpfs: Vec<Mount>,
+
+    /// A /dev/shm of its own for this app, of this size, instead of the pod's
+    #[arg(long, value_name = "QUANTITY", value_parser = tmpfs::shm)]
+    pub shm_size: Option<Mount>,
 
     /// User to run as: name, number, or the path of a file whose owner is meant
     #[arg(long, value_name = "USER")]

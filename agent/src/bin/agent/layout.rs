@@ -34,6 +34,11 @@ pub const SOCKETS: &str = "/run/sockets";
 /// Sockets that are `/dev/log` of apps, by app name.
 pub const LOGS: &str = "/run/log";
 
+/// Volumes in memory, by name.
+pub const MEMORY: &str = "/run/memory";
+
 /// The directories of the agent's root that are there from the start.
-pub const DIRECTORIES: &[&str] =
-    &["/proc", "/dev", "/run", POD, VOLUMES, CGROUP, SHM, FILES, HIDDEN, TERMINALS, NOTIFY, SOCKETS, LOGS];
+pub const DIRECTORIES: &[&str] = &[
+    "/proc", "/dev", "/run", POD, VOLUMES, CGROUP, SHM, FILES, HIDDEN, TERMINALS, NOTIFY, SOCKETS, LOGS,
+    MEMORY,
+];

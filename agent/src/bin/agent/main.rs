@@ -134,8 +134,8 @@ fn become_pod(spec: &PodSpec) -> Result<(), AgentError> {
     let files = root::tables::files(&spec.hostname, &spec.dns);
     root::tables::write(Path::new(layout::FILES), &files).map_err(AgentError::Tables)?;
     machine::mount_share(ROOTFS_TAG, layout::POD)?;
-    let volumes: BTreeSet<_> =
-        spec.apps.iter().flat_map(|app| &app.mounts).map(|mount| mount.source.as_str()).collect();
+    let mounts = spec.apps.iter().flat_map(|app| &app.mounts).filter(|mount| mount.memory.is_none());
+    let volumes: BTreeSet<_> = mounts.map(|mount| mount.source.as_str()).collect();
     // Apps that are added later may have some.
     if spec.mutable || !volumes.is_empty() {
         machine::mount_share(VOLUMES_TAG, layout::VOLUMES)?;

@@ -1,3 +1,4 @@
+use super::super::tmpfs::{shm, tmpfs};
 use super::*;
 
 fn image(json: &str) -> ImageManifest {
@@ -67,10 +68,14 @@ fn flags_replace() {
         annotation: vec!["example.com/x=y".parse().unwrap()],
         user_label: vec!["l=v".parse().unwrap()],
         mount: vec!["volume=v,target=/v".parse().unwrap()],
+        tmpfs: vec![tmpfs("/run:size=1M").unwrap()],
+        shm_size: Some(shm("64Mi").unwrap()),
         ..Overrides::default()
     };
     let runtime = make(&image(APP), &overrides, &[]).unwrap();
-    assert!(runtime.read_only_root_fs && runtime.mounts.len() == 1 && runtime.name == "other");
+    assert!(runtime.read_only_root_fs && runtime.name == "other");
+    let mounts: Vec<_> = runtime.mounts.iter().map(|mount| mount.path.as_str()).collect();
+    assert_eq!(mounts, ["/v", "/run", "/dev/shm"]);
     assert_eq!(runtime.annotations.get("example.com/x"), Some("y"));
     let app = runtime.app.unwrap();
     assert_eq!((app.user.as_str(), app.group.as_str(), app.working_directory.as_str()), ("u", "g", "/x"));

@@ -38,7 +38,7 @@ Examples:
 #[derive(Debug, clap::Args)]
 pub struct Add {
     /// A volume of the app: name=NAME,kind=host,source=PATH,target=PATH[,readOnly=BOOL][,recursive=BOOL] or
-    /// name=NAME,kind=empty,target=PATH[,mode=MODE][,uid=UID][,gid=GID]
+    /// name=NAME,kind=empty,target=PATH[,mode=MODE][,uid=UID][,gid=GID][,medium=memory[,size=QUANTITY]]
     #[arg(long, value_name = "VOLUME")]
     mnt_volume: Vec<MountFlag>,
 }

@@ -239,7 +239,7 @@ fn mount_record<'a>(manifest: &'a PodManifest, mount: &'a Mount) -> Option<Mount
     let volume = mount.app_volume.as_ref().or_else(|| manifest.volumes.iter().find(named))?;
     let host_path = match &volume.kind {
         VolumeKind::Host { source } => source,
-        VolumeKind::Empty { .. } => "",
+        VolumeKind::Empty { .. } | VolumeKind::Memory { .. } => "",
     };
     Some(MountRecord {
         name: volume.name.as_str(),

@@ -12,7 +12,7 @@ use crate::fetch::PullPolicy;
 #[derive(Debug, Clone, clap::Args)]
 pub struct PrepareFlags {
     /// Volume: NAME,kind=host,source=PATH[,readOnly=BOOL][,recursive=BOOL] or
-    /// NAME,kind=empty[,readOnly=BOOL][,mode=MODE][,uid=UID][,gid=GID]
+    /// NAME,kind=empty[,readOnly=BOOL][,mode=MODE][,uid=UID][,gid=GID][,medium=memory[,size=QUANTITY]]
     #[arg(long, value_name = "VOLUME")]
     pub volume: Vec<Volume>,
 

@@ -43,7 +43,7 @@ pub fn add(
         share::attach(&target, &mount).map_err(VolumeError::Share)?;
     }
     let mut mounts = plan.mounts.pop().unwrap_or_default();
-    for mount in &mut mounts {
+    for mount in mounts.iter_mut().filter(|mount| mount.memory.is_none()) {
         // In this share they have their names.
         if let Some(name) = mount.source.parse::<usize>().ok().and_then(|index| names.get(index)) {
             mount.source.clone_from(name);

@@ -5,7 +5,7 @@ mod tests;
 
 use std::path::{Component, Path, PathBuf};
 
-use agent::protocol::VolumeMount;
+use agent::protocol::{MemoryVolume, VolumeMount};
 use appc::{AcName, ImageManifest, MountPoint, PodManifest, RuntimeApp, VolumeKind};
 
 use super::{VolumeError, tree::Access};
@@ -24,7 +24,7 @@ pub struct Plan {
     pub warnings: Vec<String>,
 }
 
-/// A volume that at least one app mounts.
+/// A volume of the host that at least one app mounts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Volume {
     /// Its name. Volumes of one mount alone have a dot in it, which no name of the pod's has.
@@ -129,7 +129,7 @@ fn by_name(
 }
 
 impl Plan {
-    /// A mount of a volume, which several mounts may share.
+    /// A mount of a volume, which several mounts may share. One in memory is the guest's affair alone.
     fn mount(
         &mut self,
         name: String,
@@ -138,6 +138,10 @@ impl Plan {
         read_only: bool,
         fill: Option<Fill>,
     ) -> VolumeMount {
+        if let VolumeKind::Memory { mode, uid, gid, size } = volume.kind {
+            let memory = MemoryVolume { mode, uid, gid, size, own: name != volume.name.as_str() };
+            return VolumeMount { source: name, path: path.to_owned(), read_only, memory: Some(memory) };
+        }
         let index = match self.volumes.iter().position(|known| known.name == name) {
             Some(index) => index,
             None => {
@@ -148,7 +152,7 @@ impl Plan {
             }
         };
         self.volumes[index].writable |= !read_only;
-        VolumeMount { source: index.to_string(), path: path.to_owned(), read_only }
+        VolumeMount { source: index.to_string(), path: path.to_owned(), read_only, memory: None }
     }
 }
 

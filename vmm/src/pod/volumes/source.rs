@@ -34,6 +34,10 @@ pub fn make(volume: &Volume, directory: &PodDirectory) -> Result<PathBuf, Volume
             }
             Ok(path)
         }
+        VolumeKind::Memory { .. } => {
+            // No plan has one.
+            Err(VolumeError::Empty { volume: volume.name.clone(), source: io::ErrorKind::Unsupported.into() })
+        }
     }
 }
 

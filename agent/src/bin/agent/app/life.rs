@@ -31,7 +31,7 @@ use super::syslog::Syslog;
 use super::watch::{Change, Watch};
 use crate::host::Dial;
 use crate::layout::{CGROUP, LOGS, NOTIFY, SOCKETS};
-use crate::root;
+use crate::root::{self, Volume};
 use crate::stream::{AppEnds, Owner, StreamError, Streams, Terminal};
 
 /// Why an app cannot be started at all.
@@ -181,9 +181,9 @@ impl App {
         &self.plan.name
     }
 
-    /// Where the agent has the volumes it mounts.
-    pub fn volumes(&self) -> impl Iterator<Item = &Path> {
-        self.plan.root.volumes.iter().map(|volume| volume.source.as_path())
+    /// The volumes it mounts.
+    pub fn volumes(&self) -> impl Iterator<Item = &Volume> {
+        self.plan.root.volumes.iter()
     }
 
     /// Whether it is at work, as far as it lets the agent know.

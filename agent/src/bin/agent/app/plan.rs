@@ -8,7 +8,7 @@ use appc::{Environment, EventHandlerName, Isolator, Isolators, RuntimeApp};
 use super::capability::{Capabilities, CapabilityError};
 use super::cgroup::{self, Setting};
 use super::seccomp::{Filter, SeccompError};
-use crate::layout::{POD, VOLUMES};
+use crate::layout::{MEMORY, POD, VOLUMES};
 use crate::root::{RootPlan, Volume};
 
 /// Why an app cannot be planned.
@@ -167,8 +167,8 @@ fn process(runtime: &RuntimeApp, app: &appc::App, privileges: Privileges) -> Pro
 
 fn root(spec: &AppSpec, pod: &PodSpec, privileges: &Privileges) -> Result<RootPlan, PlanError> {
     let volumes = spec.mounts.iter().map(|mount| {
-        let source = below(VOLUMES, &mount.source)?;
-        Ok(Volume { source, path: mount.path.clone(), read_only: mount.read_only })
+        let source = below(if mount.memory.is_some() { MEMORY } else { VOLUMES }, &mount.source)?;
+        Ok(Volume { source, path: mount.path.clone(), read_only: mount.read_only, memory: mount.memory })
     });
     Ok(RootPlan {
         protect: !pod.disabled.paths,

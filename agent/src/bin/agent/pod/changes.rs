@@ -60,7 +60,7 @@ impl Pod<'_> {
         }
         self.apps.retain(|ended| ended.name() != spec.name);
         clear(&spec.name);
-        for mount in &spec.mounts {
+        for mount in spec.mounts.iter().filter(|mount| mount.memory.is_none()) {
             machine::touch_submount(&Path::new(VOLUMES).join(&mount.source));
         }
         match AppPlan::of(spec, app, self.spec) {
@@ -72,8 +72,12 @@ impl Pod<'_> {
     /// Lets go of an app, so that the host can take its files away.
     pub(super) fn forget_app(&mut self, app: String) -> Result<(), PodError> {
         for volume in self.apps.iter().filter(|ended| ended.name() == app).flat_map(App::volumes) {
-            // Only directories were mounted.
-            let _ = umount2(volume, MntFlags::MNT_DETACH);
+            match volume.memory {
+                Some(memory) if memory.own => machine::remove_memory(&volume.source),
+                Some(_) => {}
+                // Only directories were mounted.
+                None => drop(umount2(&volume.source, MntFlags::MNT_DETACH)),
+            }
         }
         self.apps.retain(|ended| ended.name() != app || !ended.is_done());
         // Before its cgroup goes, which names are accounted to: those of a dying one are out of reach for a while.

@@ -127,6 +127,13 @@ impl Pod<'_> {
         if self.spec.debug {
             eprintln!("rkt agent: starting app {name}: {:?}", plan.process.exec);
         }
+        let in_memory =
+            plan.root.volumes.iter().filter_map(|volume| Some((volume.memory?, volume.source.as_path())));
+        for (volume, path) in in_memory {
+            if let Err(error) = machine::provide_memory(&volume, path) {
+                return self.not_started(name, &error);
+            }
+        }
         match App::start(plan, self.host) {
             Ok(app) => self.apps.push(app),
             Err(error) => self.not_started(name, &error)?,

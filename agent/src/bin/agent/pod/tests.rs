@@ -299,6 +299,23 @@ fn volumes_are_shared_and_read_only_where_they_should_be() {
 }
 
 #[test]
+fn volumes_in_memory_have_a_size_and_are_shared_if_they_are_the_pods() {
+    let writer = "stat -c '%a %U' /own; head -c 8192 /dev/zero 2>/dev/null > /own/x || stat -c %s /own/x; \
+                  grep -o ' /own .* - tmpfs' /proc/self/mountinfo; echo shared > /srv/x";
+    let reader = "while ! cat /data/x 2>/dev/null; do sleep 0.01; done; ls -A /own";
+    let outcome = script(writer)
+        .memory("web.0.tmpfs", "/own", true)
+        .memory("cache", "/srv", false)
+        .app("db", &["/bin/sh", "-c", reader])
+        .memory("db.0.tmpfs", "/own", true)
+        .memory("cache", "/data", false)
+        .run();
+    let expected = "1770 root\n4096\n /own rw,nosuid,nodev,relatime - tmpfs\n";
+    assert_eq!(outcome.stream("web", StreamKind::Stdout), expected);
+    assert_eq!(outcome.stream("db", StreamKind::Stdout), "shared\n");
+}
+
+#[test]
 fn modes_are_what_programs_expect() {
     let text = "cd /dev; stat -c '%a %n' null tty shm net/tun /dev/pts/ptmx /sys/fs/cgroup /tmp; umask";
     let found = output(script(text));

@@ -90,7 +90,7 @@ fn apply(root: &Root, step: &Step) -> io::Result<()> {
         Step::Device { path, number } => device(root, path, *number),
         Step::Link { path, target } => absent_is_fine(root.ensure_link(path, target)),
         Step::Bind { source, path, only_if_missing } => bind(root, source, path, *only_if_missing),
-        Step::Volume(Volume { source, path, read_only }) => volume(root, source, path, *read_only),
+        Step::Volume(Volume { source, path, read_only, .. }) => volume(root, source, path, *read_only),
         Step::Hide { path } => absent_is_fine(hide(root, path)),
         Step::Freeze { path } => absent_is_fine(freeze(root, path)),
     }

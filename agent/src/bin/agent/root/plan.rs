@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use agent::protocol::MemoryVolume;
 use nix::mount::MsFlags;
 
 use super::protect;
@@ -95,6 +96,8 @@ pub struct Volume {
     pub path: String,
     /// Whether the app cannot write.
     pub read_only: bool,
+    /// What it is if it is in memory.
+    pub memory: Option<MemoryVolume>,
 }
 
 /// Where the agent keeps the terminal of an app.
@@ -276,7 +279,12 @@ mod tests {
 
     #[test]
     fn volumes_go_over_everything_else() {
-        let volume = Volume { source: "/volumes/hosts".into(), path: "/etc/hosts".into(), read_only: false };
+        let volume = Volume {
+            source: "/volumes/hosts".into(),
+            path: "/etc/hosts".into(),
+            read_only: false,
+            memory: None,
+        };
         let plan = RootPlan { protect: true, volumes: vec![volume.clone()], ..RootPlan::default() };
         assert_eq!(steps(&plan).last(), Some(&Step::Volume(volume)));
     }

@@ -104,6 +104,25 @@ fn a_private_volume_is_nobody_elses() {
 }
 
 #[test]
+fn volumes_in_memory_are_the_guests_affair() {
+    let memory = |name: &str| json!({"name": name, "kind": "empty", "medium": "memory", "size": "1Mi"});
+    let wanted = json!([
+        {"volume": "0", "path": "/shared"},
+        {"volume": "tmpfs", "path": "/own", "appVolume": memory("tmpfs")},
+    ]);
+    let points = json!([{"name": "0", "path": "/point"}]);
+    let plan = plan_of(json!([app("a", wanted, points)]), json!([memory("0")]), false).unwrap();
+    assert!(plan.volumes.is_empty() && plan.warnings.is_empty());
+    assert_eq!(
+        mounts(&plan),
+        [("0", "/shared", false), ("a.1.tmpfs", "/own", false), ("0", "/point", false)]
+    );
+    let of = |own| MemoryVolume { mode: 0o755, uid: 0, gid: 0, size: Some(1 << 20), own };
+    let found: Vec<_> = plan.mounts[0].iter().filter_map(|mount| mount.memory).collect();
+    assert_eq!(found, [of(false), of(true), of(false)]);
+}
+
+#[test]
 fn a_mount_of_nothing_is_refused() {
     let wanted = json!([{"volume": "gone", "path": "/gone"}]);
     let error = plan_of(json!([app("a", wanted, json!([]))]), json!([]), false).unwrap_err();

@@ -1,4 +1,4 @@
-use agent::protocol::{Disabled, Dns, VolumeMount};
+use agent::protocol::{Disabled, Dns, MemoryVolume, VolumeMount};
 use appc::PodManifest;
 use serde_json::json;
 
@@ -75,12 +75,26 @@ fn lifted_protections_are_lifted() {
 #[test]
 fn volumes_are_in_their_share() {
     let mut spec = pod(json!({"exec": ["/a"], "user": "0", "group": "0"}));
-    let mount = |source: &str| VolumeMount { source: source.into(), path: "/data".into(), read_only: true };
-    spec.apps[0].mounts = vec![mount("data")];
-    let volume = Volume { source: "/volumes/data".into(), path: "/data".into(), read_only: true };
-    assert_eq!(plan(&spec).unwrap().root.volumes, [volume]);
-    spec.apps[0].mounts = vec![mount("../data")];
-    assert!(matches!(plan(&spec), Err(PlanError::Share(_))));
+    let mount = |source: &str, memory| VolumeMount {
+        source: source.into(),
+        path: "/data".into(),
+        read_only: true,
+        memory,
+    };
+    let memory = MemoryVolume { mode: 0o755, uid: 0, gid: 0, size: None, own: true };
+    spec.apps[0].mounts = vec![mount("data", None), mount("web.0.tmpfs", Some(memory))];
+    let volume = |source: &str, memory| Volume {
+        source: source.into(),
+        path: "/data".into(),
+        read_only: true,
+        memory,
+    };
+    let expected = [volume("/volumes/data", None), volume("/run/memory/web.0.tmpfs", Some(memory))];
+    assert_eq!(plan(&spec).unwrap().root.volumes, expected);
+    for memory in [None, Some(memory)] {
+        spec.apps[0].mounts = vec![mount("../data", memory)];
+        assert!(matches!(plan(&spec), Err(PlanError::Share(_))));
+    }
 }
 
 #[test]

@@ -32,6 +32,26 @@ fn an_apps_end_is_not_the_pods_and_it_can_be_started_again() {
 }
 
 #[test]
+fn an_apps_own_memory_is_empty_when_it_starts_again() {
+    let script = "ls /own /pods; echo up; touch /own/own /pods/pods";
+    let pod = PodUnderTest::new()
+        .app("web", &["/bin/sh", "-c", script])
+        .memory("web.0.tmpfs", "/own", true)
+        .memory("cache", "/pods", false)
+        .mutable(2);
+    let start = pod.message("web");
+    let outcome = pod.run_with(|hands| {
+        hands.wait_for("up");
+        hands.send_when_ended(&start);
+        hands.wait_for("up");
+        hands.send_when_ended(&HostMessage::ForgetApp { app: "web".into() });
+        hands.send(&HostMessage::Stop { grace_ms: 1000 });
+    });
+    // Of its last life.
+    assert_eq!(outcome.stream("web", StreamKind::Stdout), "/own:\n\n/pods:\npods\nup\n");
+}
+
+#[test]
 fn an_app_that_does_not_listen_is_killed_and_what_cannot_be_is_told() {
     let pod =
         PodUnderTest::new().app("web", &["/bin/sh", "-c", "trap '' TERM; echo up; sleep 1000"]).mutable(1);

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use agent::protocol::{
     ACCEPTED_PORT, AcceptedHeader, AppSpec, COMMAND_PORT, CONTROL_PORT, CommandHeader, CommandSpec, Disabled,
-    Dns, GuestMessage, HealthCheck, HostMessage, PodSpec, STREAM_PORT, SocketSpec, Stdio, StreamHeader,
-    StreamKind, VolumeMount, read_frame, write_frame,
+    Dns, GuestMessage, HealthCheck, HostMessage, MemoryVolume, PodSpec, STREAM_PORT, SocketSpec, Stdio,
+    StreamHeader, StreamKind, VolumeMount, read_frame, write_frame,
 };
 use appc::PodManifest;
 use nix::sys::stat::{Mode, umask};
@@ -205,7 +205,16 @@ impl PodUnderTest {
 
     /// Mounts a volume into the last app; a name that ends in `.txt` is a file, any other a directory.
     pub fn volume(mut self, source: &str, path: &str, read_only: bool) -> Self {
-        let mount = VolumeMount { source: source.to_owned(), path: path.to_owned(), read_only };
+        let mount = VolumeMount { source: source.to_owned(), path: path.to_owned(), read_only, memory: None };
+        self.mounts.last_mut().unwrap().push(mount);
+        self
+    }
+
+    /// Mounts a volume in memory, of one page, into the last app.
+    pub fn memory(mut self, source: &str, path: &str, own: bool) -> Self {
+        let memory = Some(MemoryVolume { mode: 0o1770, uid: 0, gid: 0, size: Some(4096), own });
+        let mount =
+            VolumeMount { source: source.to_owned(), path: path.to_owned(), read_only: false, memory };
         self.mounts.last_mut().unwrap().push(mount);
         self
     }
@@ -341,7 +350,7 @@ fn agent(spec: &PodSpec) -> i32 {
 
 fn make_volumes<'a>(share: &Path, mounts: impl Iterator<Item = &'a VolumeMount>) {
     fs::create_dir(share).unwrap();
-    for mount in mounts {
+    for mount in mounts.filter(|mount| mount.memory.is_none()) {
         let path = share.join(&mount.source);
         match mount.source.ends_with(".txt") {
             true => fs::write(path, "from the host\n").unwrap(),
