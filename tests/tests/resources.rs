@@ -1,5 +1,9 @@
 //! What an app may use, and what happens when it wants more.
 
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 use tests::{Finished, Rkt, aci, inside, inside::Look};
 
@@ -35,6 +39,61 @@ fn limits_are_each_apps_own() {
     let files = "files: 1024 524288";
     inside::expect(&finished, "limited", &["memory: 134217728", "cpu: 50000 100000 50", "pids: 77", files]);
     inside::expect(&finished, "free", &["memory: max", "cpu: max 100000 100", "pids: max", files]);
+}
+
+#[test]
+fn io_has_its_limits_and_they_do_not_keep_the_pod() {
+    // Seconds, from what a look says it took.
+    let took = |finished: &Finished, look: &str| -> f64 {
+        let text = finished.stdout_text();
+        let line = text.lines().find_map(|line| line.strip_prefix(look));
+        line.and_then(|line| line.trim().parse().ok()).unwrap_or_else(|| panic!("{look}: {finished:?}"))
+    };
+    let timed = |name: &str, command: &str| {
+        format!(
+            "read from _ </proc/uptime; {command}; read to _ </proc/uptime; \
+             echo \"{name} $(awk \"BEGIN {{ print $to - $from }}\")\""
+        )
+    };
+    let rkt = Rkt::new();
+    let volume = rkt.dir().join("volume");
+    fs::create_dir(&volume).expect("a directory");
+    fs::write(volume.join("file"), vec![1; 3 << 20]).expect("a file");
+    let volume = format!("--volume=data,kind=host,source={}", volume.display());
+    let write =
+        |mib: u32| format!("dd if=/dev/zero of=/new bs=64k count={} conv=fsync 2>/dev/null", mib * 16);
+    // The last write would take a minute.
+    let slow = [
+        timed("written", &write(4)),
+        timed("read", "cat /data/file >/dev/null"),
+        format!("echo rea''dy; {}", write(64)),
+    ];
+    let few = timed("made", "for i in $(seq 100); do : >/tmp/$i; done");
+    let free = timed("free", &write(48));
+    let image = aci::busybox();
+    let image = image.to_str().expect("UTF-8");
+    let shell = ["--exec=/bin/sh", "--", "-c"];
+    let (slow, idle) = (slow.join("\n"), "exec sleep 600");
+    let (few, free) = (format!("{few}; {idle}"), format!("{free}; {idle}"));
+    let mut words = vec!["run", "--net=none", &volume];
+    words.extend([image, "--name=slow", "--io-bandwidth=1M", "--mount=volume=data,target=/data"]);
+    words.extend(shell.iter().chain(&[slow.as_str(), "---", image, "--name=few", "--iops=50"]));
+    words.extend(shell.iter().chain(&[few.as_str(), "---", image, "--name=free"]).chain(&shell));
+    words.push(&free);
+    let mut running = rkt.start(words);
+    for said in ["free", "made", "ready"] {
+        running.wait_for_stdout(said);
+    }
+    // Enough of the last write waits by then.
+    thread::sleep(Duration::from_secs(3));
+    running.signal(15);
+    let asked = Instant::now();
+    let finished = running.finish();
+    assert!(asked.elapsed() < Duration::from_secs(30), "{:?}", asked.elapsed());
+    for (look, least) in [("written", 2.5), ("read", 1.5), ("made", 1.5)] {
+        assert!(took(&finished, look) > least, "{look}: {finished:?}");
+    }
+    assert!(took(&finished, "free") < 40.0, "{finished:?}");
 }
 
 #[test]

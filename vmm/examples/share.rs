@@ -8,7 +8,7 @@ use std::{error::Error, path::PathBuf};
 use vmm::{
     event_loop::EventLoop,
     machine::{Machine, MachineConfig},
-    virtio::fs::{CachePolicy, Fs, ShareConfig},
+    virtio::fs::{CachePolicy, Fs, IoLimits, ShareConfig},
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -47,6 +47,12 @@ fn parse(
             _ => config.command_line.push(argument),
         }
     }
-    let share = ShareConfig { tag: "rootfs".into(), directory, cache: CachePolicy::Pod, read_only: false };
+    let share = ShareConfig {
+        tag: "rootfs".into(),
+        directory,
+        cache: CachePolicy::Pod,
+        read_only: false,
+        limits: IoLimits::default(),
+    };
     Ok((config, share))
 }

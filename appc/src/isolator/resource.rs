@@ -24,6 +24,11 @@ impl Resource {
         Self { default: false, request: None, limit: Some(limit) }
     }
 
+    /// The same of a bandwidth, which can only be a default.
+    pub fn default_limit(limit: Quantity) -> Self {
+        Self { default: true, ..Self::limit(limit) }
+    }
+
     /// Memory and CPU: not a default.
     pub(super) fn check_own(&self) -> Result<(), &'static str> {
         if self.default { Err("default must be false") } else { Ok(()) }

@@ -53,6 +53,22 @@ impl Isolators {
         })
     }
 
+    /// The limit of bytes read and written in a second. If several are given the last one counts.
+    pub fn block_bandwidth_limit(&self) -> Option<Quantity> {
+        self.last_limit(|isolator| match isolator {
+            Isolator::BlockBandwidth(resource) => Some(resource),
+            _ => None,
+        })
+    }
+
+    /// The limit of operations on files in a second. If several are given the last one counts.
+    pub fn block_iops_limit(&self) -> Option<Quantity> {
+        self.last_limit(|isolator| match isolator {
+            Isolator::BlockIops(resource) => Some(resource),
+            _ => None,
+        })
+    }
+
     fn last_limit(&self, pick: impl Fn(&Isolator) -> Option<&Resource>) -> Option<Quantity> {
         self.0.iter().rev().filter_map(pick).find_map(|resource| resource.limit)
     }

@@ -35,6 +35,14 @@ pub enum AppError {
     /// A limit with which nothing ever runs.
     #[error("CPU limit of {0} is too low: it must be more than 0")]
     Cpu(Quantity),
+    /// A rate at which nothing ever comes.
+    #[error("{flag} of {limit} is too low: it must be at least 1 in a second")]
+    Rate {
+        /// The flag.
+        flag: &'static str,
+        /// Its value.
+        limit: Quantity,
+    },
     /// Capabilities cannot be listed in both ways.
     #[error("cannot use both --caps-retain and --caps-remove on the same image")]
     BothCapabilityFlags,

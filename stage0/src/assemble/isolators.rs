@@ -9,7 +9,7 @@ use super::app::AppError;
 /// The least memory that can be a limit: one page.
 const LEAST_MEMORY: i64 = 4096;
 
-/// Memory, CPU and process limits are appended, where the last one counts; all others replace the image's.
+/// Memory, CPU, process and I/O limits are appended, where the last one counts; all others replace the image's.
 pub(super) fn apply(isolators: &mut Isolators, overrides: &Overrides) -> Result<(), AppError> {
     if let Some(limit) = overrides.memory {
         if limit.value() < LEAST_MEMORY {
@@ -25,6 +25,12 @@ pub(super) fn apply(isolators: &mut Isolators, overrides: &Overrides) -> Result<
     }
     if let Some(limit) = overrides.pids {
         isolators.0.push(Isolator::Pids(Resource::limit(Quantity::from_value(limit.into()))));
+    }
+    if let Some(limit) = overrides.io_bandwidth {
+        isolators.0.push(Isolator::BlockBandwidth(rate("--io-bandwidth", limit)?));
+    }
+    if let Some(limit) = overrides.iops {
+        isolators.0.push(Isolator::BlockIops(rate("--iops", limit)?));
     }
     if let Some(shares) = overrides.cpu_shares {
         replace(isolators, &["os/linux/cpu-shares"], Isolator::CpuShares(shares));
@@ -51,6 +57,10 @@ pub(super) fn apply(isolators: &mut Isolators, overrides: &Overrides) -> Result<
         capabilities,
     );
     Ok(())
+}
+
+fn rate(flag: &'static str, limit: Quantity) -> Result<Resource, AppError> {
+    if limit.value() < 1 { Err(AppError::Rate { flag, limit }) } else { Ok(Resource::default_limit(limit)) }
 }
 
 fn replace(isolators: &mut Isolators, names: &[&str], isolator: Isolator) {
@@ -85,13 +95,21 @@ mod tests {
             memory: Some("192M".parse().unwrap()),
             cpu: Some("1500m".parse().unwrap()),
             pids: Some(64),
+            io_bandwidth: Some("2M".parse().unwrap()),
+            iops: Some("500".parse().unwrap()),
             ..Overrides::default()
         };
         apply(&mut isolators, &overrides).unwrap();
+        isolators.validate().unwrap();
+        let rates = [isolators.block_bandwidth_limit(), isolators.block_iops_limit()];
+        assert_eq!(rates.map(|rate| rate.unwrap().value()), [2_000_000, 500]);
         assert_eq!(isolators.memory_limit().unwrap().value(), 192_000_000);
         assert_eq!(isolators.cpu_limit().unwrap().milli_value(), 1500);
         assert_eq!(isolators.pids_limit().unwrap().value(), 64);
-        assert_eq!(isolators.0.len(), image().0.len() + 3);
+        assert_eq!(isolators.0.len(), image().0.len() + 5);
+        let nothing = Overrides { iops: Some("0".parse().unwrap()), ..Overrides::default() };
+        let line = apply(&mut image(), &nothing).unwrap_err().to_string();
+        assert_eq!(line, "--iops of 0 is too low: it must be at least 1 in a second");
     }
 
     #[test]

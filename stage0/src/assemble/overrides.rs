@@ -82,6 +82,14 @@ pub struct Overrides {
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
     pub pids: Option<u32>,
 
+    /// Limit of bytes read from and written to files, in a second (2M)
+    #[arg(long, value_name = "QUANTITY")]
+    pub io_bandwidth: Option<Quantity>,
+
+    /// Limit of operations on files, in a second
+    #[arg(long, value_name = "NUMBER")]
+    pub iops: Option<Quantity>,
+
     /// CPU weight, 2 to 262144
     #[arg(long, value_name = "WEIGHT", value_parser = clap::value_parser!(u64).range(2..=262_144))]
     pub cpu_shares: Option<u64>,

@@ -8,7 +8,7 @@ use super::directory::PodDirectory;
 use crate::virtio::{
     VirtioDevice,
     balloon::Balloon,
-    fs::{CachePolicy, Fs, FsError, ShareConfig},
+    fs::{CachePolicy, Fs, FsError, IoLimits, ShareConfig},
     net::Net,
     rng::Rng,
     vsock::{Ports, Vsock},
@@ -22,12 +22,14 @@ pub fn devices(
     ports: &Ports,
     networks: Vec<Net>,
     cpus: u32,
+    limits: &IoLimits,
 ) -> Result<Vec<Box<dyn VirtioDevice>>, FsError> {
     let rootfs = ShareConfig {
         tag: ROOTFS_TAG.to_owned(),
         directory: directory.apps(),
         cache: CachePolicy::Pod,
         read_only: false,
+        limits: limits.clone(),
     };
     let mut devices: Vec<Box<dyn VirtioDevice>> =
         vec![Box::new(Vsock::new(GUEST_CID.into(), ports.clone())), Box::new(Fs::new(&rootfs, cpus)?)];
@@ -41,6 +43,7 @@ pub fn devices(
             cache: CachePolicy::Volume,
             // The mounts below say what is; the directory itself is a read-only mount.
             read_only: false,
+            limits: limits.clone(),
         };
         devices.push(Box::new(Fs::new(&volumes, cpus)?));
     }

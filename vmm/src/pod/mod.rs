@@ -31,6 +31,7 @@ mod escape;
 mod gc;
 mod hints;
 mod host_share;
+mod io_limits;
 mod lock;
 mod logs;
 mod look;

@@ -22,6 +22,7 @@ use super::{
     error::PodError,
     hints::Hints,
     host_share::HostShare,
+    io_limits,
     lock::PodLock,
     network::{GuestNetwork, NetworkError, Networks},
     signals::{Ending, Signals},
@@ -75,6 +76,7 @@ fn run_pod(
     let warnings = hints.iter().flat_map(|hints| &hints.warnings).chain(&volumes.warnings);
     warnings.for_each(|warning| diagnostics.say(warning));
     let pod = Pod {
+        io_limits: io_limits::limits(&manifest, &volumes.mounts),
         arguments,
         manifest,
         directory,
@@ -113,8 +115,14 @@ fn run_machine(
         network_devices.iter().for_each(|device| diagnostics.say(&device.data_path()));
     }
     let ports = Ports::default();
-    let devices =
-        devices::devices(&pod.directory, pod.volumes.share.as_deref(), &ports, network_devices, cpus)?;
+    let devices = devices::devices(
+        &pod.directory,
+        pod.volumes.share.as_deref(),
+        &ports,
+        network_devices,
+        cpus,
+        &pod.io_limits,
+    )?;
     let mut machine = machine.join().map_err(|_| PodError::Panicked)?.map_err(PodError::Start)?;
     for device in devices {
         machine.add_device(device).map_err(PodError::Start)?;

@@ -48,7 +48,10 @@ use super::{
 use crate::{
     event_loop::EventLoop,
     machine::{Exit, Machine},
-    virtio::vsock::{Listener, Ports},
+    virtio::{
+        fs::IoLimits,
+        vsock::{Listener, Ports},
+    },
 };
 
 /// How long a guest may take until its agent says hello: many times what a loaded, emulated host needs.
@@ -91,6 +94,8 @@ pub struct Pod {
     pub hints: Vec<Hints>,
     /// What its apps share with others.
     pub volumes: Volumes,
+    /// How much they may read and write.
+    pub io_limits: IoLimits,
     /// On which the service manager listens for them.
     pub sockets: HostSockets,
     /// How it is connected.

@@ -10,6 +10,7 @@ use crate::pod::{
         wire::{Change, Reply, Request},
     },
     error::PodError,
+    io_limits,
     session::Phase,
     stopping::GRACE,
 };
@@ -58,6 +59,7 @@ impl<G: Guest> Supervisor<'_, G> {
         if !self.streams.expect(&spec) {
             return Ok(Business::Waiting(Request::Change(Change::Start { app })));
         }
+        io_limits::limit_added(&self.pod.io_limits, &runtime, &spec);
         let start = HostMessage::StartApp { app: Box::new(runtime), spec: Box::new(spec) };
         if !self.tell_guest(&start)? {
             return Ok(self.refused(number, DEAF));
@@ -75,6 +77,7 @@ impl<G: Guest> Supervisor<'_, G> {
             self.listeners.clients.tell(number, &Reply::NotRunning);
             return Ok(Business::Done);
         }
+        self.pod.io_limits.lift(&app);
         let stop = HostMessage::StopApp { app: app.clone(), grace_ms: GRACE.as_millis() as u64 };
         Ok(match self.tell_guest(&stop)? {
             true => Business::Stopping(app),

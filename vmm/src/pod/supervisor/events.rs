@@ -88,6 +88,8 @@ impl<G: Guest> Supervisor<'_, G> {
             (None, _) => {
                 self.stop = Some(Stop::new(cause, self.first_failure, Instant::now()));
                 self.tell_service_manager("STOPPING=1");
+                // Or what the apps have written would have to be written out first, slowly.
+                self.pod.io_limits.lift_all();
                 self.send(&HostMessage::Stop { grace_ms: GRACE.as_millis() as u64 })?;
                 Ok(None)
             }
@@ -175,8 +177,11 @@ impl<G: Guest> Supervisor<'_, G> {
                 Ok(())
             }
             Reaction::AppExited { app, status, never_ran } => {
+                self.pod.io_limits.lift(&app);
                 if status != 0 && !self.pod.arguments.mutable {
                     self.first_failure.get_or_insert(status);
+                    // The others are being asked to end.
+                    self.pod.io_limits.lift_all();
                 }
                 // What it died of is there before its status is.
                 let written = self.conditions.ended(&app, &self.pod.directory, Instant::now());

@@ -176,6 +176,7 @@ fn play_with<T: Send>(
         directory: PodDirectory::at(root.path()),
         hints: vec![Hints { notify: true, stop_signal: Some(3), ..Hints::default() }; apps.len()],
         volumes: Volumes { mounts: vec![vec![]; apps.len()], ..Volumes::default() },
+        io_limits: IoLimits::default(),
         sockets,
         stdio: HostStdio { stdin: None, stdout: writer.as_fd(), stderr: writer.as_fd() },
     };

@@ -5,7 +5,7 @@ use std::{io, path::PathBuf, time::Duration};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use virtiofsd::passthrough::{self, InodeFileHandlesMode};
 
-use super::TAG_LEN;
+use super::{IoLimits, TAG_LEN};
 
 /// A limit of open files that no guest's page cache outgrows.
 const WANTED_FILES: u64 = 1_000_000;
@@ -23,6 +23,8 @@ pub struct ShareConfig {
     pub cache: CachePolicy,
     /// Refuse every change, whatever the guest asks.
     pub read_only: bool,
+    /// Whose requests have to wait.
+    pub limits: IoLimits,
 }
 
 /// How long the guest may trust names and attributes it has read, and whether it may delay writes.
@@ -143,6 +145,7 @@ mod tests {
             directory: directory.into(),
             cache: CachePolicy::Pod,
             read_only: false,
+            limits: IoLimits::default(),
         }
     }
 

@@ -13,6 +13,7 @@
 mod config;
 mod device;
 mod freshness;
+mod limits;
 mod memory;
 mod nameless;
 mod pool;
@@ -21,6 +22,7 @@ mod share;
 
 pub use config::{CachePolicy, FsError, ShareConfig};
 pub use device::Fs;
+pub use limits::{IoLimits, Rates};
 
 /// The longest tag (virtio 1.2 §5.11.4).
 const TAG_LEN: usize = 36;

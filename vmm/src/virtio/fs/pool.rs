@@ -8,6 +8,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::{Builder, JoinHandle},
+    time::Instant,
 };
 
 use rustix::{fs::Mode, thread::UnshareFlags};
@@ -19,6 +20,7 @@ use vmm_sys_util::{
 };
 
 use super::{
+    limits::Parked,
     memory::{Bitmap, ServerMemory},
     request::RequestHandler,
 };
@@ -127,12 +129,14 @@ fn watch(epoll: &Epoll, event: &EventFd, events: EventSet, data: usize) -> io::R
 impl Work {
     fn run(&self) {
         let mut events = [EpollEvent::default()];
+        let mut parked = Parked::new(self.queues.iter().map(SharedQueue::size).sum());
         while !self.is_stopping() {
-            match self.epoll.wait(-1, &mut events) {
-                Ok(0) => {}
+            let timeout = if parked.is_empty() { -1 } else { parked.timeout(Instant::now()) };
+            match self.epoll.wait(timeout, &mut events) {
+                Ok(0) => self.resume(&mut parked),
                 Ok(_) => {
                     if let Some(queue) = self.queues.get(events[0].data() as usize) {
-                        self.serve(queue);
+                        self.serve(queue, &mut parked);
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -147,21 +151,56 @@ impl Work {
     }
 
     /// Handles requests until the queue is empty.
-    fn serve(&self, shared: &SharedQueue) {
+    fn serve<'a>(&'a self, shared: &'a SharedQueue, parked: &mut Parked<Request<'a>>) {
         let memory = self.memory.view();
         while !self.is_stopping()
             && let Some(chain) = shared.take(memory)
         {
-            let head = chain.head_index();
-            let written = self.handler.handle(memory, chain);
-            if shared.give_back(memory, head, written) {
-                self.interrupt.signal_used();
+            let wait = self.handler.wait(memory, &chain);
+            let request = Request { queue: shared, chain };
+            match wait {
+                None => self.finish(request),
+                // A driver has no more under way than its queues hold: this one is returned as it is.
+                Some(wait) => {
+                    if let Err(Request { queue, chain }) = parked.park(wait, request) {
+                        self.return_to(queue, chain.head_index(), 0);
+                    }
+                }
             }
+            self.resume(parked);
+        }
+    }
+
+    /// Handles the requests whose time has come.
+    fn resume(&self, parked: &mut Parked<Request<'_>>) {
+        while !parked.is_empty()
+            && !self.is_stopping()
+            && let Some(request) = parked.next_due(Instant::now(), self.handler.limits().lifts())
+        {
+            self.finish(request);
+        }
+    }
+
+    fn finish(&self, Request { queue, chain }: Request<'_>) {
+        let head = chain.head_index();
+        let written = self.handler.handle(self.memory.view(), chain);
+        self.return_to(queue, head, written);
+    }
+
+    fn return_to(&self, queue: &SharedQueue, head: u16, written: u32) {
+        if queue.give_back(self.memory.view(), head, written) {
+            self.interrupt.signal_used();
         }
     }
 }
 
 type Chain<'m> = DescriptorChain<&'m GuestMemoryMmap<Bitmap>>;
+
+/// A request, and the queue it goes back to.
+struct Request<'a> {
+    queue: &'a SharedQueue,
+    chain: Chain<'a>,
+}
 
 impl SharedQueue {
     /// Takes the next request, and wakes another worker if there is more. A ring that makes no sense has no requests
@@ -191,6 +230,11 @@ impl SharedQueue {
         let mut queue = self.lock();
         // Fails for a head outside the queue: there is nobody to return it to.
         queue.add_used(memory, head, written).is_ok() && queue.needs_notification(memory).unwrap_or(true)
+    }
+
+    /// How many requests the driver may have under way.
+    fn size(&self) -> usize {
+        self.lock().size().into()
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {

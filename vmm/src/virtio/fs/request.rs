@@ -5,6 +5,7 @@ use std::{
     io::{self, Read, Write},
     ops::Deref,
     sync::{PoisonError, RwLock},
+    time::Instant,
 };
 
 use virtio_queue::DescriptorChain;
@@ -19,7 +20,12 @@ use virtiofsd::{
 };
 use vm_memory::{ByteValued, Bytes, GuestMemory, GuestMemoryMmap};
 
-use super::{memory::Bitmap, share::Share};
+use super::{
+    IoLimits,
+    limits::{Wait, cost_in_bytes},
+    memory::Bitmap,
+    share::Share,
+};
 
 const OUT_HEADER_LEN: usize = size_of::<OutHeader>();
 /// The longest name of a file.
@@ -42,6 +48,28 @@ impl RequestHandler {
     /// A handler of requests for `share`.
     pub fn new(share: Share) -> Self {
         RequestHandler { server: Server::new(share.clone()), share, lifecycle: RwLock::new(()) }
+    }
+
+    /// What the request in `chain` has to wait for, if it is of an app that has done enough for now. It counts from here on.
+    pub fn wait<M>(&self, memory: &GuestMemoryMmap<Bitmap>, chain: &DescriptorChain<M>) -> Option<Wait>
+    where
+        M: Clone + Deref,
+        M::Target: GuestMemory,
+    {
+        if !self.limits().has_some() {
+            return None;
+        }
+        let header = peek(memory, chain.clone())?;
+        let account = self.share.owners().of(header.nodeid)?;
+        let bytes = cost_in_bytes(header, chain)?;
+        let now = Instant::now();
+        let until = account.take(bytes, now);
+        (until > now).then_some(Wait { until, account })
+    }
+
+    /// The limits of those who ask.
+    pub fn limits(&self) -> &IoLimits {
+        self.share.owners().limits()
     }
 
     /// Handles the request in `chain`. Returns the number of bytes written to it.

@@ -24,6 +24,7 @@ use super::{
     ShareConfig,
     config::FsError,
     freshness::Freshness,
+    limits::Owners,
     nameless::{HiddenName, Nameless},
 };
 
@@ -41,6 +42,7 @@ pub(super) struct Share {
     files: Arc<PassthroughFs>,
     nameless: Arc<Nameless>,
     freshness: Arc<Freshness>,
+    owners: Arc<Owners>,
     read_only: bool,
     /// No other request is under way: the guest may begin anew.
     alone: Arc<AtomicBool>,
@@ -60,6 +62,7 @@ impl Share {
             files: Arc::new(files),
             nameless: Arc::default(),
             freshness: Arc::default(),
+            owners: Arc::new(Owners::new(&config.tag, config.limits.clone())),
             read_only: config.read_only,
             alone: Arc::default(),
             writeback: Arc::default(),
@@ -69,6 +72,11 @@ impl Share {
     /// Allows INIT and DESTROY, which clear the library's tables and must run beside nothing else.
     pub fn may_be_emptied(&self, alone: bool) {
         self.alone.store(alone, Ordering::SeqCst);
+    }
+
+    /// Whose the files are.
+    pub fn owners(&self) -> &Owners {
+        &self.owners
     }
 
     /// Opens a new file without a name in `directory` (`FUSE_TMPFILE`).
@@ -100,6 +108,7 @@ impl Share {
             self.nameless.hide(entry.inode, hidden);
         }
         entry.attr.nlink = 0;
+        self.owners.told(directory, c"", entry.inode);
         self.freshness.opened(entry.inode, flags);
         Ok((self.freshness.entry(entry), handle, options))
     }
@@ -114,6 +123,14 @@ impl Share {
         self.files.releasedir(ctx, inode, 0, handle)?;
         read?;
         borrowed.0.ok_or_else(|| io::Error::from_raw_os_error(libc::EBADF))
+    }
+
+    /// Passes on an entry that the guest is told of.
+    fn owned(&self, parent: u64, name: &CStr, entry: io::Result<Entry>) -> io::Result<Entry> {
+        if let Ok(entry) = &entry {
+            self.owners.told(parent, name, entry.inode);
+        }
+        entry
     }
 
     fn changeable(&self) -> io::Result<()> {

@@ -32,24 +32,28 @@ impl FileSystem for Share {
         }
         self.nameless.clear_all();
         self.freshness.clear();
+        self.owners.clear();
         self.files.destroy();
     }
 
     fn lookup(&self, ctx: Context, parent: u64, name: &CStr) -> io::Result<Entry> {
         self.check_visible(name)?;
-        self.files.lookup(ctx, parent, name).map(|entry| self.freshness.entry(entry))
+        let entry = self.owned(parent, name, self.files.lookup(ctx, parent, name))?;
+        Ok(self.freshness.entry(entry))
     }
 
     fn forget(&self, ctx: Context, inode: u64, count: u64) {
         self.nameless.reveal(inode);
         self.freshness.forget(inode);
+        self.owners.forget(inode, count);
         self.files.forget(ctx, inode, count);
     }
 
     fn batch_forget(&self, ctx: Context, requests: Vec<(u64, u64)>) {
-        for (inode, _) in &requests {
+        for (inode, count) in &requests {
             self.nameless.reveal(*inode);
             self.freshness.forget(*inode);
+            self.owners.forget(*inode, *count);
         }
         self.files.batch_forget(ctx, requests);
     }
@@ -85,7 +89,7 @@ impl FileSystem for Share {
         extensions: Extensions,
     ) -> io::Result<Entry> {
         self.changeable_name(name)?;
-        self.files.symlink(ctx, target, parent, name, extensions)
+        self.owned(parent, name, self.files.symlink(ctx, target, parent, name, extensions))
     }
 
     fn mknod(
@@ -99,7 +103,7 @@ impl FileSystem for Share {
         extensions: Extensions,
     ) -> io::Result<Entry> {
         self.changeable_name(name)?;
-        self.files.mknod(ctx, parent, name, mode, rdev, umask, extensions)
+        self.owned(parent, name, self.files.mknod(ctx, parent, name, mode, rdev, umask, extensions))
     }
 
     fn mkdir(
@@ -112,7 +116,7 @@ impl FileSystem for Share {
         extensions: Extensions,
     ) -> io::Result<Entry> {
         self.changeable_name(name)?;
-        self.files.mkdir(ctx, parent, name, mode, umask, extensions)
+        self.owned(parent, name, self.files.mkdir(ctx, parent, name, mode, umask, extensions))
     }
 
     fn unlink(&self, ctx: Context, parent: u64, name: &CStr) -> io::Result<()> {
@@ -149,7 +153,7 @@ impl FileSystem for Share {
 
     fn link(&self, ctx: Context, inode: u64, parent: u64, name: &CStr) -> io::Result<Entry> {
         self.changeable_name(name)?;
-        let mut entry = self.files.link(ctx, inode, parent, name)?;
+        let mut entry = self.owned(parent, name, self.files.link(ctx, inode, parent, name))?;
         if self.nameless.reveal(inode) {
             entry.attr.nlink = entry.attr.nlink.saturating_sub(1);
         }
@@ -183,6 +187,7 @@ impl FileSystem for Share {
         let flags = self.open_flags(flags)?;
         let (entry, handle, options) =
             self.files.create(ctx, parent, name, mode, kill_priv, flags, umask, extensions)?;
+        self.owners.told(parent, name, entry.inode);
         self.freshness.opened(entry.inode, flags);
         Ok((self.freshness.entry(entry), handle, options))
     }
@@ -333,6 +338,10 @@ impl FileSystem for Share {
         flags: u64,
     ) -> io::Result<usize> {
         self.changeable()?;
+        // What the host copies passes no buffer that could be counted: Linux copies by reading and writing then.
+        if self.owners.of(inode_in).or_else(|| self.owners.of(inode_out)).is_some() {
+            return Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP));
+        }
         self.files
             .copyfilerange(ctx, inode_in, handle_in, offset_in, inode_out, handle_out, offset_out, len, flags)
     }

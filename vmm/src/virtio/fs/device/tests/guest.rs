@@ -3,7 +3,7 @@
 use virtiofsd::fuse::*;
 use vm_memory::{ByteValued, Bytes, GuestAddress};
 
-use super::super::super::{CachePolicy, ShareConfig};
+use super::super::super::{CachePolicy, IoLimits, ShareConfig};
 use super::super::*;
 use crate::virtio::conformance::{BUFFERS, Buffer, Driver};
 
@@ -20,6 +20,7 @@ pub(super) fn share(directory: &std::path::Path) -> ShareConfig {
         directory: directory.to_owned(),
         cache: CachePolicy::Pod,
         read_only: false,
+        limits: IoLimits::default(),
     }
 }
 
