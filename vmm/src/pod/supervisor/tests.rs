@@ -57,6 +57,7 @@ struct Script {
     ports: Ports,
     machine: &'static FakeMachine,
     root: PathBuf,
+    io_limits: IoLimits,
     stdout: File,
     host_thread: libc::pid_t,
 }
@@ -164,6 +165,7 @@ fn play_with<T: Send>(
         event: EventFd::new(EFD_NONBLOCK).unwrap(),
         exit: Mutex::default(),
     }));
+    let io_limits = IoLimits::default();
     let pod = Pod {
         network: GuestNetwork::default(),
         arguments: RunArguments {
@@ -176,7 +178,7 @@ fn play_with<T: Send>(
         directory: PodDirectory::at(root.path()),
         hints: vec![Hints { notify: true, stop_signal: Some(3), ..Hints::default() }; apps.len()],
         volumes: Volumes { mounts: vec![vec![]; apps.len()], ..Volumes::default() },
-        io_limits: IoLimits::default(),
+        io_limits: io_limits.clone(),
         sockets,
         stdio: HostStdio { stdin: None, stdout: writer.as_fd(), stderr: writer.as_fd() },
     };
@@ -185,6 +187,7 @@ fn play_with<T: Send>(
         ports: ports.clone(),
         machine,
         root: root.path().into(),
+        io_limits,
         stdout: File::from(OwnedFd::from(reader)),
         host_thread: rustix::thread::gettid().as_raw_nonzero().get(),
     };

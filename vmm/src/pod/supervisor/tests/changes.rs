@@ -50,6 +50,45 @@ fn end(script: &Script, control: &mut UnixStream) {
 }
 
 #[test]
+fn an_added_app_is_limited_until_it_is_asked_to_end() {
+    let (result, ()) = play(&[], |script| {
+        let mut control = script.say_hello();
+        send(&mut control, GuestMessage::Ready);
+        let mut runtime = manifest(&["web"]).apps.remove(0);
+        let iops = r#"[{"name": "resource/block-iops", "value": {"default": true, "limit": "5"}}]"#;
+        runtime.app.as_mut().unwrap().isolators = serde_json::from_str(iops).unwrap();
+        let spec = Box::new(app_spec("web", Stdio::Output));
+        answer(&mut ask(&script, Change::Add { runtime: Box::new(runtime), spec }));
+        let limited = || script.io_limits.is_limited("rootfs", "web");
+        for _ in 0..2 {
+            assert!(!limited());
+            let mut client = start(&script);
+            hear_start(&mut control);
+            // Before the guest can look at its files.
+            assert!(limited());
+            started(&mut control);
+            answer(&mut client);
+            let mut client = stop(&script);
+            hear(&mut control);
+            assert!(!limited());
+            exit(&mut control, "web", 0);
+            answer(&mut client);
+        }
+        let mut client = start(&script);
+        hear_start(&mut control);
+        started(&mut control);
+        answer(&mut client);
+        assert!(limited());
+        script.signal(stop_signal());
+        hear(&mut control);
+        assert!(!limited());
+        exit(&mut control, "web", 0);
+        send(&mut control, GuestMessage::Finished { status: 0 });
+    });
+    assert_eq!(result.unwrap(), Ending::Status(0));
+}
+
+#[test]
 fn an_app_comes_runs_twice_and_goes() {
     let (result, output) = play(&[], |mut script| {
         // A pod that is not there yet is waited for.

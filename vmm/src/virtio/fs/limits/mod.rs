@@ -79,10 +79,10 @@ impl IoLimits {
         self.0.lifts.load(Ordering::SeqCst)
     }
 
-    /// Whether what is in a directory is of an app that has limits.
+    /// Whether what is in a directory is of an app that has limits now.
     #[cfg(test)]
     pub(crate) fn is_limited(&self, tag: &str, name: &str) -> bool {
-        self.of_directory(tag, name).is_some()
+        self.of_directory(tag, name).is_some_and(|account| !account.is_lifted())
     }
 
     fn of_directory(&self, tag: &str, name: &str) -> Option<Arc<Account>> {
