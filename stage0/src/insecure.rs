@@ -14,6 +14,9 @@ const PUBKEY: u32 = 16;
 const CAPABILITIES: u32 = 32;
 const PATHS: u32 = 64;
 const SECCOMP: u32 = 128;
+/// Not among `all`: who debugs the VMM says so.
+const SECCOMP_VMM: u32 = 256;
+const JAIL: u32 = 512;
 const ALL_FETCH: u32 = IMAGE | TLS | HTTP | PUBKEY;
 const ALL_RUN: u32 = CAPABILITIES | PATHS | SECCOMP;
 
@@ -27,6 +30,8 @@ const NAMES: &[(&str, u32)] = &[
     ("capabilities", CAPABILITIES),
     ("paths", PATHS),
     ("seccomp", SECCOMP),
+    ("seccomp-vmm", SECCOMP_VMM),
+    ("jail", JAIL),
     ("all-fetch", ALL_FETCH),
     ("all-run", ALL_RUN),
     ("all", ALL_FETCH | ALL_RUN | ON_DISK),
@@ -87,6 +92,16 @@ impl InsecureOptions {
     pub fn seccomp(self) -> bool {
         self.has(SECCOMP)
     }
+
+    /// The VMM's own system calls are not filtered.
+    pub fn seccomp_vmm(self) -> bool {
+        self.has(SECCOMP_VMM)
+    }
+
+    /// The VMM keeps all its rights.
+    pub fn jail(self) -> bool {
+        self.has(JAIL)
+    }
 }
 
 impl FromStr for InsecureOptions {
@@ -121,7 +136,9 @@ mod tests {
         let run: InsecureOptions = "all-run".parse().unwrap();
         assert!(run.capabilities() && run.paths() && run.seccomp() && !run.image());
         let all: InsecureOptions = "all".parse().unwrap();
-        assert!(all.image() && all.tls() && all.pubkey() && all.seccomp());
+        assert!(all.image() && all.tls() && all.pubkey() && all.seccomp() && !all.jail());
+        let debug: InsecureOptions = "seccomp-vmm,jail".parse().unwrap();
+        assert!(debug.seccomp_vmm() && debug.jail() && !debug.seccomp());
         assert_eq!("none".parse(), Ok(InsecureOptions::default()));
         assert_eq!("".parse(), Ok(InsecureOptions::default()));
     }

@@ -2,6 +2,7 @@
 
 pub mod boot;
 pub mod event_loop;
+pub mod jail;
 pub mod kvm;
 pub mod machine;
 pub mod memory;

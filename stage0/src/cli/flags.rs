@@ -39,7 +39,7 @@ pub struct GlobalFlags {
     pub user_config: Option<String>,
 
     /// Comma-separated list of protections to give up: none, image, tls, ondisk, http, pubkey, capabilities, paths,
-    /// seccomp, all-fetch, all-run, all
+    /// seccomp, all-fetch, all-run, all; and seccomp-vmm and jail, to debug the VMM
     #[arg(long, value_name = "LIST", default_value = "none")]
     pub insecure_options: InsecureOptions,
 

@@ -108,6 +108,11 @@ impl RunArguments {
         ] {
             add(wanted, 3, option, option.to_owned());
         }
+        for (wanted, option) in
+            [(self.insecure.seccomp_vmm(), "--disable-seccomp-vmm"), (self.insecure.jail(), "--disable-jail")]
+        {
+            add(wanted, 9, option, option.to_owned());
+        }
         add(self.mutable, 1, "--mutable", "--mutable".to_owned());
         let ipc = self.ipc.as_deref().unwrap_or_default();
         add(!ipc.is_empty(), 6, "--ipc", format!("--ipc={ipc}"));
@@ -133,7 +138,7 @@ mod tests {
             hostname: Some("h".to_owned()),
             dns: DnsMode::Stage0,
             hosts: HostsMode::Default,
-            insecure: "all-run".parse().unwrap(),
+            insecure: "all-run,seccomp-vmm,jail".parse().unwrap(),
             mutable: true,
             ipc: Some("private".to_owned()),
             uuid: Uuid::nil(),
@@ -144,7 +149,7 @@ mod tests {
 
     #[test]
     fn the_order_is_fixed() {
-        let (arguments, dropped) = everything().for_version(7);
+        let (arguments, dropped) = everything().for_version(9);
         assert_eq!(
             arguments,
             [
@@ -157,6 +162,8 @@ mod tests {
                 "--disable-capabilities-restriction",
                 "--disable-paths",
                 "--disable-seccomp",
+                "--disable-seccomp-vmm",
+                "--disable-jail",
                 "--mutable",
                 "--ipc=private",
                 "--system-config=/usr/share/rkt",
@@ -190,7 +197,8 @@ mod tests {
             arguments,
             ["--debug", "--net=none", "--interactive", "--local-config=/etc/rkt", "--mutable", NIL]
         );
-        assert_eq!(dropped.len(), 7);
-        assert_eq!(everything().for_version(5).1, ["--ipc", "--system-config"]);
+        assert_eq!(dropped.len(), 9);
+        let unknown = ["--disable-seccomp-vmm", "--disable-jail", "--ipc", "--system-config"];
+        assert_eq!(everything().for_version(5).1, unknown);
     }
 }

@@ -19,6 +19,8 @@ use vmm_sys_util::{
     signal::{Killable, SIGRTMIN, register_signal_handler, unblock_signal},
 };
 
+use crate::jail::{Kind, threads};
+
 use super::{
     EntryPoint, ExitCounts, ExitReason, Vm,
     registers::{set_entry, set_msrs},
@@ -103,6 +105,7 @@ pub struct Vcpu {
 impl Vcpu {
     /// Makes vCPU `number`. Number 0 boots, the others wait for it.
     pub fn new(vm: &Vm, number: u32, cpuid: &CpuId) -> Result<Self, VmError> {
+        install_kick_handler();
         let fd = vm.create_vcpu(number)?;
         let prepared = fd.set_cpuid2(cpuid).and_then(|()| set_msrs(&fd));
         prepared.map_err(|source| VmError::Vcpu { cpu: number, source })?;
@@ -121,10 +124,9 @@ impl Vcpu {
         F: FnOnce(Stop) + Send + 'static,
     {
         let run_page = map_run_page(&self.fd)?;
-        install_kick_handler();
         let name = format!("vcpu{}", self.number);
         let mut fd = self.fd;
-        let thread = Builder::new().name(name).spawn(move || {
+        let thread = threads::spawn(Kind::Vcpu, Builder::new().name(name), move || {
             // The signal may be blocked for all of the process; the thread is deaf to it only until here, and the
             // kick is seen on entering the guest all the same.
             let _ = unblock_signal(SIGRTMIN());

@@ -44,7 +44,7 @@ const MOST_CPUS: u32 = 254;
 /// A virtual machine.
 ///
 /// `new` does the slow part that needs nothing but files, so it may run on a thread of its own while the network is
-/// being made; devices follow, then `start`. Whoever owns the event loop watches `exit_event` and asks `exit` why the
+/// being made; devices follow, then `prepare` and `start`. Whoever owns the event loop watches `exit_event` and asks `exit` why the
 /// machine ended.
 ///
 /// Dropping the machine stops and joins the vCPUs. A vCPU may at that moment be waiting for the event loop to take a
@@ -54,6 +54,7 @@ pub struct Machine {
     // Dropped first: nothing may run in the guest while its devices go.
     running: Vec<VcpuThread>,
     ready: Vec<Vcpu>,
+    prepared: bool,
     bus: Arc<Bus>,
     vm: Vm,
     memory: GuestRam,
@@ -90,6 +91,7 @@ impl Machine {
         Ok(Machine {
             running: Vec::new(),
             ready,
+            prepared: false,
             bus: Arc::new(Bus { virtio: Vec::new(), console }),
             vm,
             memory,
@@ -125,11 +127,24 @@ impl Machine {
         Ok(())
     }
 
-    /// Starts the vCPUs.
-    pub fn start(&mut self) -> Result<(), MachineError> {
+    /// Makes everything ready for the guest's first instruction. No device may be added afterwards.
+    pub fn prepare(&mut self) -> Result<(), MachineError> {
         let cpus = self.ready.len() as u32;
         let boots = self.ready.first().ok_or(MachineError::Running)?;
         boots.set_entry(boot::prepare(&self.memory, &self.image, &self.command_line, cpus)?)?;
+        self.prepared = true;
+        Ok(())
+    }
+
+    /// Starts the vCPUs. In a closed jail the machine must have been prepared.
+    pub fn start(&mut self) -> Result<(), MachineError> {
+        let cpus = self.ready.len() as u32;
+        if cpus == 0 {
+            return Err(MachineError::Running);
+        }
+        if !self.prepared {
+            self.prepare()?;
+        }
         for (cpu, vcpu) in (0..cpus).zip(std::mem::take(&mut self.ready)) {
             let exit = Arc::clone(&self.exit);
             let stopped = move |stop| exit.stopped(cpu, stop);

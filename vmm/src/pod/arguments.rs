@@ -37,6 +37,10 @@ pub struct RunArguments {
     pub disable_paths: bool,
     /// `--disable-seccomp`.
     pub disable_seccomp: bool,
+    /// Do not filter the VMM's own system calls.
+    pub disable_seccomp_vmm: bool,
+    /// Leave the VMM all its rights.
+    pub disable_jail: bool,
     /// Apps come and go while the pod runs.
     pub mutable: bool,
     /// The pod's UUID.
@@ -170,6 +174,10 @@ impl RunArguments {
                 }
                 "--disable-paths" => arguments.disable_paths = flag.switch("--disable-paths")?,
                 "--disable-seccomp" => arguments.disable_seccomp = flag.switch("--disable-seccomp")?,
+                "--disable-seccomp-vmm" => {
+                    arguments.disable_seccomp_vmm = flag.switch("--disable-seccomp-vmm")?;
+                }
+                "--disable-jail" => arguments.disable_jail = flag.switch("--disable-jail")?,
                 "--mutable" => arguments.mutable = flag.switch("--mutable")?,
                 "--ipc" => ipc(flag.value("--ipc", &mut words)?)?,
                 _ => return Err(ArgumentError::UnknownFlag(word)),

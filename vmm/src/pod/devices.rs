@@ -8,20 +8,21 @@ use super::directory::PodDirectory;
 use crate::virtio::{
     VirtioDevice,
     balloon::Balloon,
-    fs::{CachePolicy, Fs, FsError, IoLimits, ShareConfig},
+    fs::{CachePolicy, Fs, FsError, IoLimits, ProcFiles, ShareConfig},
     net::Net,
     rng::Rng,
     vsock::{Ports, Vsock},
 };
 
 /// The devices of a machine with `cpus` vCPUs, in the order the guest finds them: what the agent waits for comes first.
-/// `volumes` is the directory of the pod's volumes, if it has any.
+/// `volumes` is the directory of the pod's volumes, if it has any; `proc` stands for /proc where there is none.
 pub fn devices(
     directory: &PodDirectory,
     volumes: Option<&Path>,
     ports: &Ports,
     networks: Vec<Net>,
     cpus: u32,
+    proc: Option<&ProcFiles>,
     limits: &IoLimits,
 ) -> Result<Vec<Box<dyn VirtioDevice>>, FsError> {
     let rootfs = ShareConfig {
@@ -31,8 +32,10 @@ pub fn devices(
         read_only: false,
         limits: limits.clone(),
     };
-    let mut devices: Vec<Box<dyn VirtioDevice>> =
-        vec![Box::new(Vsock::new(GUEST_CID.into(), ports.clone())), Box::new(Fs::new(&rootfs, cpus)?)];
+    let mut devices: Vec<Box<dyn VirtioDevice>> = vec![
+        Box::new(Vsock::new(GUEST_CID.into(), ports.clone())),
+        Box::new(Fs::with_proc(&rootfs, cpus, proc)?),
+    ];
     devices.extend(networks.into_iter().map(|network| Box::new(network) as Box<dyn VirtioDevice>));
     devices.push(Box::new(Rng::default()));
     devices.push(Box::new(Balloon::default()));
@@ -45,7 +48,7 @@ pub fn devices(
             read_only: false,
             limits: limits.clone(),
         };
-        devices.push(Box::new(Fs::new(&volumes, cpus)?));
+        devices.push(Box::new(Fs::with_proc(&volumes, cpus, proc)?));
     }
     Ok(devices)
 }

@@ -11,6 +11,7 @@ use std::{
 };
 
 use super::{streams::write_fully, terminal};
+use crate::jail::{Kind, threads};
 
 /// The longest line of a guest that is shown, in characters.
 const MAX_LINE: usize = 1024;
@@ -36,7 +37,8 @@ impl Diagnostics {
             let _writing = writing;
             waiting.iter().for_each(|line| print_line(&line));
         };
-        thread::Builder::new().name("diagnostics".into()).stack_size(STACK).spawn(write)?;
+        let builder = thread::Builder::new().name("diagnostics".into()).stack_size(STACK);
+        threads::spawn(Kind::Diagnostics, builder, write)?;
         Ok(Diagnostics { lines, written })
     }
 

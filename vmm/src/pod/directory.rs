@@ -249,7 +249,8 @@ impl PodDirectory {
         remove(self.root.join(name))
     }
 
-    fn rkt(&self) -> PathBuf {
+    /// What stage1 tells others about the pod: statuses and the like.
+    pub fn rkt(&self) -> PathBuf {
         self.root.join("stage1/rootfs/rkt")
     }
 }

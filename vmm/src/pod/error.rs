@@ -3,11 +3,24 @@
 use std::io;
 
 use super::{
-    activation::PassedError, apps::AppError, arguments::ArgumentError, control::ControlError,
-    directory::DirectoryError, enter::EnterError, lock::LockError, look::LookError, network::NetworkError,
-    session::SessionError, spec::SpecError, stop::StopError, streams::StreamError, volumes::VolumeError,
+    activation::PassedError,
+    apps::AppError,
+    arguments::ArgumentError,
+    control::ControlError,
+    directory::DirectoryError,
+    enter::EnterError,
+    keeper::{KeeperError, LinkError},
+    lock::LockError,
+    look::LookError,
+    network::NetworkError,
+    session::SessionError,
+    spec::SpecError,
+    stop::StopError,
+    streams::StreamError,
+    volumes::VolumeError,
 };
 use crate::{
+    jail::JailError,
     machine::MachineError,
     virtio::{fs::FsError, vsock::ListenError},
 };
@@ -38,6 +51,15 @@ pub enum PodError {
     /// The pod's directory.
     #[error("Cannot use the pod's directory")]
     Directory(#[from] DirectoryError),
+    /// The process that runs the machine.
+    #[error("Pod failed")]
+    Keeper(#[from] KeeperError),
+    /// What its threads may not.
+    #[error("Cannot jail the pod's machine")]
+    Jail(#[from] JailError),
+    /// The process that keeps the pod.
+    #[error("Cannot go on")]
+    Link(#[from] LinkError),
     /// A mount namespace of its own.
     #[error("Cannot separate the pod's mounts from the host's")]
     Mounts(#[source] io::Error),

@@ -82,7 +82,7 @@ pub fn top() -> Result<Ending, PodError> {
 pub fn stats() -> Result<Ending, PodError> {
     let Sight::Usage(guest) = look(Question::Usage)? else { return Err(LookError::Mismatch.into()) };
     let pid = PodDirectory::current().pid().map_err(LookError::from)?.ok_or(LookError::NoPid)?;
-    tell(&Stats { host: HostUsage::of(&PathBuf::from(format!("/proc/{pid}"))), guest })
+    tell(&Stats { host: HostUsage::of_pod(&PathBuf::from(format!("/proc/{pid}"))), guest })
 }
 
 fn look(question: Question) -> Result<Sight, LookError> {
@@ -100,6 +100,25 @@ fn tell(answer: &impl Serialize) -> Result<Ending, PodError> {
 }
 
 impl HostUsage {
+    /// That of both processes of a pod: its keeper, and the VMM, which is the keeper's child.
+    fn of_pod(keeper: &Path) -> Self {
+        let tasks = fs::read_dir(keeper.join("task")).into_iter().flatten().flatten();
+        let children = tasks.map(|task| fs::read_to_string(task.path().join("children")).unwrap_or_default());
+        let children: String = children.collect();
+        let processes = children.split_whitespace().map(|child| keeper.with_file_name(child));
+        processes.fold(Self::of(keeper), |sum, process| sum.plus(Self::of(&process)))
+    }
+
+    fn plus(self, other: Self) -> Self {
+        HostUsage {
+            at_us: self.at_us,
+            cpu_us: self.cpu_us.saturating_add(other.cpu_us),
+            memory: self.memory.saturating_add(other.memory),
+            read: self.read.saturating_add(other.read),
+            written: self.written.saturating_add(other.written),
+        }
+    }
+
     /// Reads what the kernel tells of a process (proc(5)); what it does not is 0.
     fn of(process: &Path) -> Self {
         let read = |name: &str| fs::read_to_string(process.join(name)).unwrap_or_default();

@@ -2,12 +2,13 @@
 
 use std::{
     fmt, io,
-    mem::{MaybeUninit, size_of},
+    mem::{self, MaybeUninit, size_of},
     os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
     process, ptr,
 };
 
 use libc::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH, c_int, sigset_t};
+use serde::{Deserialize, Serialize};
 
 /// What `stop` sends: an end that is wanted, so that what the apps make of it is no failure.
 /// The same signal asks a systemd in a container to halt (`systemd(1)`, SIGRTMIN+3).
@@ -26,6 +27,28 @@ pub enum Received {
     Resized,
     /// Somebody wants the process suspended while its terminal is in raw mode.
     Suspend,
+}
+
+impl Received {
+    /// What a signal of this number means.
+    pub fn of(number: c_int) -> Self {
+        match number {
+            SIGWINCH => Received::Resized,
+            SIGTSTP => Received::Suspend,
+            number if number == stop_signal() => Received::Stop,
+            number => Received::Terminate(number),
+        }
+    }
+
+    /// The signal's number.
+    pub fn number(self) -> c_int {
+        match self {
+            Received::Terminate(number) => number,
+            Received::Stop => stop_signal(),
+            Received::Resized => SIGWINCH,
+            Received::Suspend => SIGTSTP,
+        }
+    }
 }
 
 /// The signals the pod reacts to, blocked for all threads and read here.
@@ -68,20 +91,22 @@ impl Signals {
             return Err(io::Error::last_os_error());
         }
         // SAFETY: the call succeeded, so the descriptor is ours.
-        Ok(Signals { descriptor: unsafe { OwnedFd::from_raw_fd(number) }, blocked: set })
+        let descriptor = unsafe { OwnedFd::from_raw_fd(number) };
+        Ok(Signals { descriptor, blocked: set })
     }
 
     /// The next signal that waits, if any.
     pub fn next(&self) -> Option<Received> {
         let mut buffer = [0; size_of::<libc::signalfd_siginfo>()];
         let length = rustix::io::read(&self.descriptor, &mut buffer).ok()?;
-        let number = buffer[..length].first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))?;
-        Some(match c_int::try_from(number).ok()? {
-            SIGWINCH => Received::Resized,
-            SIGTSTP => Received::Suspend,
-            number if number == stop_signal() => Received::Stop,
-            number => Received::Terminate(number),
-        })
+        let number = buffer[..length].first_chunk().map(|bytes| i32::from_ne_bytes(*bytes))?;
+        Some(Received::of(number))
+    }
+
+    /// Leaves them blocked for good, and to others.
+    pub fn give_up(self) {
+        // Not closed: that is for who closes every descriptor that the process does not need.
+        mem::forget(self);
     }
 }
 
@@ -131,7 +156,7 @@ impl SignalSet {
 }
 
 /// How stage1 ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ending {
     /// With an exit status, 0 to 255.
     Status(i32),

@@ -92,7 +92,7 @@ pub fn pod_spec(
     arguments: &RunArguments,
     manifest: &PodManifest,
     apps: &[AppSpec],
-    directory: &PodDirectory,
+    dns: &Dns,
     network: &GuestNetwork,
 ) -> Result<PodSpec, SpecError> {
     Ok(PodSpec {
@@ -103,7 +103,7 @@ pub fn pod_spec(
         clock_ns: now_ns(),
         entropy: entropy().map_err(SpecError::Entropy)?,
         interfaces: network.interfaces.clone(),
-        dns: dns(arguments, directory, network).map_err(SpecError::NameFile)?,
+        dns: dns.clone(),
         disabled: Disabled {
             capabilities: arguments.disable_capabilities,
             paths: arguments.disable_paths,
@@ -114,18 +114,22 @@ pub fn pod_spec(
     })
 }
 
-fn dns(
+/// What apps find of name resolution.
+pub fn dns(
     arguments: &RunArguments,
     directory: &PodDirectory,
     network: &GuestNetwork,
-) -> Result<Dns, DirectoryError> {
+) -> Result<Dns, SpecError> {
     let mode = arguments.dns;
+    let file = |source, host, stage0_name| {
+        directory.name_file(source, Path::new(host), stage0_name).map_err(SpecError::NameFile)
+    };
     Ok(Dns {
         resolv_conf: match mode.resolv {
             FileSource::Default => network.resolv_conf.clone(),
-            source => directory.name_file(source, Path::new("/etc/resolv.conf"), "rkt-resolv.conf")?,
+            source => file(source, "/etc/resolv.conf", "rkt-resolv.conf")?,
         },
-        hosts: directory.name_file(mode.hosts, Path::new("/etc/hosts"), "rkt-hosts")?,
+        hosts: file(mode.hosts, "/etc/hosts", "rkt-hosts")?,
     })
 }
 

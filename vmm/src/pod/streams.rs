@@ -36,6 +36,7 @@ use super::{
     logs::{AppLog, Logs},
     terminal,
 };
+use crate::jail::{Kind, threads};
 
 /// The stack of a pump's thread, in bytes.
 const STACK: usize = 128 << 10;
@@ -342,6 +343,7 @@ fn start_typing(
 }
 
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), StreamError> {
-    let thread = thread::Builder::new().name(name.into()).stack_size(STACK).spawn(run);
+    let builder = thread::Builder::new().name(name.into()).stack_size(STACK);
+    let thread = threads::spawn(Kind::Stream, builder, run);
     thread.map(drop).map_err(StreamError::Thread)
 }

@@ -15,7 +15,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use agent::protocol::{ACCEPTED_PORT, AppSpec, COMMAND_PORT, CONTROL_PORT, HostMessage, STREAM_PORT, Stdio};
+use agent::protocol::{
+    ACCEPTED_PORT, AppSpec, COMMAND_PORT, CONTROL_PORT, Dns, HostMessage, STREAM_PORT, Stdio,
+};
 use appc::PodManifest;
 use event_manager::{SubscriberId, SubscriberOps};
 use vmm_sys_util::epoll::EventSet;
@@ -35,10 +37,11 @@ use super::{
     directory::PodDirectory,
     error::PodError,
     hints::Hints,
-    logs::Logs,
+    keeper::Link,
+    logs::{Journal, Logs},
     network::GuestNetwork,
     session::{Phase, Session},
-    signals::{Ending, Signals},
+    signals::Ending,
     spec,
     stopping::{KILLED, Stop},
     streams::{HostStdio, Streams},
@@ -98,6 +101,10 @@ pub struct Pod {
     pub io_limits: IoLimits,
     /// On which the service manager listens for them.
     pub sockets: HostSockets,
+    /// What apps find of name resolution.
+    pub dns: Dns,
+    /// The host's, if it keeps what apps write.
+    pub journal: Option<Journal>,
     /// How it is connected.
     pub network: GuestNetwork,
     /// Where its output goes, and its input comes from.
@@ -135,7 +142,7 @@ impl Listeners {
 pub struct Supervisor<'a, G> {
     pod: Pod,
     guest: &'a G,
-    signals: &'a Signals,
+    keeper: &'a Link,
     diagnostics: &'a Diagnostics,
     ready: ReadyQueue,
     clock: ClockWatch,
@@ -157,10 +164,10 @@ pub struct Supervisor<'a, G> {
 impl<'a, G: Guest> Supervisor<'a, G> {
     /// A pod whose guest has just been started.
     pub fn new(
-        pod: Pod,
+        mut pod: Pod,
         listeners: Listeners,
         guest: &'a G,
-        signals: &'a Signals,
+        keeper: &'a Link,
         diagnostics: &'a Diagnostics,
     ) -> Result<Self, PodError> {
         let interactive = pod.arguments.interactive;
@@ -175,7 +182,7 @@ impl<'a, G: Guest> Supervisor<'a, G> {
         let names: Vec<_> = apps.iter().map(|app| app.name.clone()).collect();
         let stdin = pod.stdio.stdin.filter(|_| interactive);
         let stdio = HostStdio { stdin, ..pod.stdio };
-        let (logs, trouble) = Logs::open(&pod.directory.logs(), &pod.arguments.uuid);
+        let (logs, trouble) = Logs::open(&pod.directory.logs(), pod.journal.take());
         if let Some(error) = trouble {
             diagnostics.say(&format!("Cannot make the directory of logs, there are none: {error}"));
         }
@@ -197,14 +204,16 @@ impl<'a, G: Guest> Supervisor<'a, G> {
             finished: None,
             pod,
             guest,
-            signals,
+            keeper,
             diagnostics,
         })
     }
 
     /// Runs the pod until it ends.
     pub fn run(mut self, event_loop: &mut EventLoop) -> Result<Ending, PodError> {
-        self.watch(event_loop, self.signals.as_raw_fd(), EventSet::IN, Token::Signals);
+        self.watch(event_loop, self.keeper.as_raw_fd(), EventSet::IN, Token::Signals);
+        // Some may have come before.
+        self.ready.push(Token::Signals);
         self.watch(event_loop, self.listeners.control.as_raw_fd(), EventSet::IN, Token::ControlListener);
         self.watch(event_loop, self.listeners.streams.as_raw_fd(), EventSet::IN, Token::StreamListener);
         self.watch(event_loop, self.listeners.commands.as_raw_fd(), EventSet::IN, Token::CommandListener);

@@ -55,6 +55,21 @@ pub fn restore() {
     leave(stdin());
 }
 
+/// Notes how the terminal is, for a process that leaves it to another one.
+pub fn remember() {
+    if let Ok(before) = tcgetattr(stdin()) {
+        *saved() = Some(before);
+    }
+}
+
+/// Puts the terminal back as [`remember`] found it: the process that had it is gone.
+pub fn put_back() {
+    if saved().is_some() {
+        RAW.store(true, Ordering::Relaxed);
+        restore();
+    }
+}
+
 fn enter(terminal: BorrowedFd<'_>) -> io::Result<()> {
     let mut saved = saved();
     let before = match saved.take() {

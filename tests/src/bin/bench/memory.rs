@@ -30,11 +30,18 @@ pub fn run(machines: &Machines, rounds: usize) -> Result<()> {
     Ok(())
 }
 
-/// The proportional set size of everything the process maps but guest RAM, in MiB.
+/// The proportional set size of everything the process and its children map but guest RAM, in MiB.
 fn beside_ram(command: Command) -> Result<f64> {
     let (_, running) = until_marker(command)?;
-    let smaps = fs::read_to_string(format!("/proc/{}/smaps", running.0.id())).context("Cannot read smaps")?;
-    Ok(outside_guest_ram(&smaps) as f64 / 1024.0)
+    let process = running.0.id();
+    let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children"));
+    let children = children.context("Cannot read the list of children")?;
+    let mut total = 0;
+    for process in [process.to_string().as_str()].into_iter().chain(children.split_whitespace()) {
+        let smaps = fs::read_to_string(format!("/proc/{process}/smaps")).context("Cannot read smaps")?;
+        total += outside_guest_ram(&smaps);
+    }
+    Ok(total as f64 / 1024.0)
 }
 
 fn outside_guest_ram(smaps: &str) -> u64 {

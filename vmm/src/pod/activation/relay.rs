@@ -11,7 +11,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    thread,
+    thread::Builder,
     time::{Duration, Instant},
 };
 
@@ -19,7 +19,10 @@ use agent::protocol::{AcceptedHeader, read_frame};
 use rustix::net::{Shutdown, SocketFlags, accept_with, shutdown};
 use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
-use crate::pod::streams::{Progress, pump_in, pump_out};
+use crate::{
+    jail::{Kind, threads},
+    pod::streams::{Progress, pump_in, pump_out},
+};
 
 /// How many connections are carried at once; further ones wait at the host's socket.
 const MOST: usize = 128;
@@ -128,11 +131,11 @@ impl Relays {
             let wanted = header.ok().flatten().map(|header| header.connection);
             let client = wanted.and_then(|connection| lock(&waiting).remove(&connection));
             drop(arriving);
-            if let Some((client, _place)) = client {
-                carry(&client, &guest, answering);
+            if let Some((client, place)) = client {
+                carry(Arc::new(Carried { client, guest, _place: place }), answering);
             }
         };
-        thread::Builder::new().name("socket".into()).stack_size(STACK).spawn(serve).map(drop)
+        spawn(serve)
     }
 
     /// Whether what the apps answered has reached its clients, or has been waited for long enough. To be asked after the
@@ -143,18 +146,30 @@ impl Relays {
     }
 }
 
+/// A connection that is being carried: closed, and its place free, when both threads are done.
+#[derive(Debug)]
+struct Carried {
+    client: OwnedFd,
+    guest: UnixStream,
+    _place: Place,
+}
+
 /// Moves bytes both ways until both have ended.
-fn carry(client: &OwnedFd, guest: &UnixStream, answering: Counted) {
-    thread::scope(|scope| {
-        let questions = thread::Builder::new().name("socket".into()).stack_size(STACK);
-        if questions.spawn_scoped(scope, || pump_in(client.as_fd(), guest)).is_err() {
-            return;
-        }
-        // A client that has gone is noticed by the app: its connection is closed.
-        let _ = pump_out(guest, client.as_fd(), &Progress::default(), |_| {});
-        let _ = shutdown(client, Shutdown::Write);
-        drop(answering);
-    });
+fn carry(connection: Arc<Carried>, answering: Counted) {
+    let questions = Arc::clone(&connection);
+    if spawn(move || pump_in(questions.client.as_fd(), &questions.guest)).is_err() {
+        return;
+    }
+    let Carried { client, guest, .. } = &*connection;
+    // A client that has gone is noticed by the app: its connection is closed.
+    let _ = pump_out(guest, client.as_fd(), &Progress::default(), |_| {});
+    let _ = shutdown(client, Shutdown::Write);
+    drop(answering);
+}
+
+fn spawn(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let builder = Builder::new().name("socket".into()).stack_size(STACK);
+    threads::spawn(Kind::Stream, builder, work).map(drop)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -25,7 +25,7 @@ fn every_flag_of_run_in_stage0s_order() {
     let arguments = run(
         "--debug --net=a:IP=1.2.3.4,b --interactive --mds-token=t --local-config=/etc/rkt --hostname=web.local \
          --dns-conf-mode=resolv=stage0,hosts=host --disable-capabilities-restriction --disable-paths \
-         --disable-seccomp --mutable --ipc=private --system-config=/usr/share/rkt UUID",
+         --disable-seccomp --disable-seccomp-vmm --disable-jail --mutable --ipc=private --system-config=/usr/share/rkt UUID",
     );
     let expected = RunArguments {
         debug: true,
@@ -38,6 +38,8 @@ fn every_flag_of_run_in_stage0s_order() {
         disable_capabilities: true,
         disable_paths: true,
         disable_seccomp: true,
+        disable_seccomp_vmm: true,
+        disable_jail: true,
         mutable: true,
         uuid: UUID.into(),
     };

@@ -10,7 +10,7 @@ use std::{
 };
 
 use agent::protocol::{FrameReader, write_frame};
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg, sockopt::socket_peercred};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
 use super::wire::{MAX_REQUEST, Reply, Request};
 
@@ -44,7 +44,20 @@ impl Client {
 
     /// Whether the other end is root's: who may use the socket at all.
     pub fn is_roots(&self) -> bool {
-        socket_peercred(&self.stream).is_ok_and(|peer| peer.uid.is_root())
+        let mut peer = libc::ucred { pid: 0, uid: libc::uid_t::MAX, gid: libc::gid_t::MAX };
+        let mut length = size_of::<libc::ucred>() as libc::socklen_t;
+        // SAFETY: the kernel writes one `ucred`, whose size it is told. A client outside of this process's PID namespace has
+        // no id in it, which a `Pid` could not hold.
+        let result = unsafe {
+            libc::getsockopt(
+                self.stream.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_PEERCRED,
+                (&raw mut peer).cast(),
+                &raw mut length,
+            )
+        };
+        result == 0 && peer.uid == 0
     }
 
     /// Reads what has come, at most so much that others get their turn.

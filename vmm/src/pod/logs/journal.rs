@@ -2,10 +2,7 @@
 
 use std::{
     env,
-    os::{
-        fd::BorrowedFd,
-        unix::net::{SocketAddr, UnixDatagram},
-    },
+    os::{fd::BorrowedFd, unix::net::UnixDatagram},
     path::Path,
 };
 
@@ -25,8 +22,8 @@ const ERROR: u8 = 3;
 /// The host's journal.
 #[derive(Debug)]
 pub struct Journal {
+    /// Connected: the VMM's root has no way to journald.
     socket: UnixDatagram,
-    address: SocketAddr,
     pod: String,
     /// Whether standard output and standard error of this process go there by themselves.
     has_stdout: bool,
@@ -44,10 +41,10 @@ impl Journal {
         let socket = UnixDatagram::unbound().ok()?;
         // A journald that does not keep up loses lines; the app does not wait for it.
         socket.set_nonblocking(true).ok()?;
+        socket.connect(path).ok()?;
         let goes_there = |descriptor| stream.is_some_and(|stream| is_stream(stream, descriptor));
         Some(Journal {
             socket,
-            address: SocketAddr::from_pathname(path).ok()?,
             pod: uuid.to_owned(),
             has_stdout: goes_there(rustix::stdio::stdout()),
             has_stderr: goes_there(rustix::stdio::stderr()),
@@ -78,7 +75,7 @@ impl Journal {
             datagram.extend_from_slice(text);
             datagram.push(b'\n');
             // Whatever is wrong, journald will be asked again with the next line.
-            let _ = self.socket.send_to_addr(&datagram, &self.address);
+            let _ = self.socket.send(&datagram);
         }
     }
 }

@@ -21,7 +21,8 @@ use rustix::{
     io::Errno,
 };
 
-use self::{file::RotatingFile, journal::Journal};
+use self::file::RotatingFile;
+pub use self::journal::Journal;
 
 /// Readable by root and the group `rkt`.
 const DIRECTORY_MODE: u32 = 0o750;
@@ -48,10 +49,10 @@ struct State {
 }
 
 impl Logs {
-    /// Makes the directory `path` for logs of the pod `uuid`. When that fails there are no files, and only the error
+    /// Makes the directory `path` for logs of a pod, which go to `journal`, too. When that fails there are no files, and only the error
     /// to be told.
-    pub fn open(path: &Path, uuid: &str) -> (Self, Option<io::Error>) {
-        let journal = Journal::of_host(uuid).map(Arc::new);
+    pub fn open(path: &Path, journal: Option<Journal>) -> (Self, Option<io::Error>) {
+        let journal = journal.map(Arc::new);
         match open_directory(path) {
             Ok(directory) => (Logs { directory: Some(Arc::new(directory)), journal }, None),
             Err(error) => (Logs { directory: None, journal }, Some(error)),
@@ -110,9 +111,8 @@ mod tests {
     #[test]
     fn both_streams_share_a_file() {
         let root = tempfile::tempdir().unwrap();
-        let (mut logs, error) = Logs::open(&root.path().join("logs"), "uuid");
+        let (logs, error) = Logs::open(&root.path().join("logs"), None);
         assert!(error.is_none());
-        logs.journal = None;
         let log = logs.of_app("web");
         log.write(StreamKind::Stdout, b"one\ntwo").unwrap();
         log.write(StreamKind::Stderr, b"three\n").unwrap();
@@ -124,8 +124,7 @@ mod tests {
     #[test]
     fn failure_is_told_once() {
         let root = tempfile::tempdir().unwrap();
-        let (mut logs, _) = Logs::open(&root.path().join("logs"), "uuid");
-        logs.journal = None;
+        let (logs, _) = Logs::open(&root.path().join("logs"), None);
         // A directory where the file should be.
         fs::create_dir(root.path().join("logs/web.log")).unwrap();
         let log = logs.of_app("web");
@@ -134,7 +133,7 @@ mod tests {
         fs::remove_dir(root.path().join("logs/web.log")).unwrap();
         log.write(StreamKind::Stdout, b"kept\n").unwrap();
         assert!(fs::read_to_string(root.path().join("logs/web.log")).unwrap().ends_with("kept\n"));
-        let (_, error) = Logs::open(Path::new("/proc/none"), "uuid");
+        let (_, error) = Logs::open(Path::new("/proc/none"), None);
         assert!(error.is_some());
     }
 }

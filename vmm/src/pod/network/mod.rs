@@ -25,10 +25,11 @@ mod result;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::{fs::File, os::fd::OwnedFd, path::Path};
 
 use agent::protocol::Interface;
 use appc::PodManifest;
+use serde::{Deserialize, Serialize};
 
 pub use error::NetworkError;
 pub use join::Port;
@@ -44,7 +45,7 @@ use self::{
 use super::{arguments::RunArguments, directory::PodDirectory, signals::Signals};
 
 /// What the guest learns of its networks.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuestNetwork {
     /// Its interfaces.
     pub interfaces: Vec<Interface>,
@@ -107,6 +108,11 @@ impl Networks {
         let path = format!("{}\n", namespace.path().display());
         self.namespace = Some(namespace);
         Ok(self.directory.write_file(record::NAMESPACE, &path)?)
+    }
+
+    /// A way into the pod's network namespace, if it has one.
+    pub fn namespace(&self) -> std::io::Result<Option<OwnedFd>> {
+        self.namespace.as_ref().map(|namespace| Ok(File::open(namespace.path())?.into())).transpose()
     }
 
     /// Joins the networks: plugins first, then a tap of so many queue pairs for each interface they made. A signal that

@@ -1,6 +1,7 @@
 //! What the supervisor does when something has become ready.
 
 use std::{
+    io,
     os::fd::AsRawFd,
     time::{Duration, Instant},
 };
@@ -16,9 +17,8 @@ use crate::{
         control::Control,
         directory::DirectoryError,
         error::PodError,
-        notify::notify,
         session::{Phase, Reaction},
-        signals::{self, Ending, Received},
+        signals::{Ending, Received},
         spec,
         stopping::{Cause, GRACE, Stop},
         streams::Report,
@@ -52,7 +52,7 @@ impl<G: Guest> Supervisor<'_, G> {
     }
 
     fn on_signals(&mut self) -> Outcome {
-        while let Some(received) = self.signals.next() {
+        while let Some(received) = self.keeper.next_signal()? {
             let ending = match received {
                 Received::Terminate(number) => self.on_stop(Cause::Signal(number))?,
                 Received::Stop => self.on_stop(Cause::Entrypoint)?,
@@ -87,7 +87,7 @@ impl<G: Guest> Supervisor<'_, G> {
             (Some(_), Cause::Signal(_)) => Ok(Some(self.kill("Pod killed by a second signal"))),
             (None, _) => {
                 self.stop = Some(Stop::new(cause, self.first_failure, Instant::now()));
-                self.tell_service_manager("STOPPING=1");
+                self.keeper_told(self.keeper.stopping());
                 // Or what the apps have written would have to be written out first, slowly.
                 self.pod.io_limits.lift_all();
                 self.send(&HostMessage::Stop { grace_ms: GRACE.as_millis() as u64 })?;
@@ -99,7 +99,7 @@ impl<G: Guest> Supervisor<'_, G> {
     fn suspend(&mut self) -> Result<(), PodError> {
         let was_raw = terminal::is_raw();
         terminal::restore();
-        signals::suspend();
+        self.keeper.suspend()?;
         if was_raw {
             terminal::enter_raw_mode().map_err(PodError::Terminal)?;
         }
@@ -163,7 +163,7 @@ impl<G: Guest> Supervisor<'_, G> {
             Reaction::SendPod => self.send_pod(),
             Reaction::Ready => {
                 self.note("Pod is ready");
-                self.tell_service_manager("READY=1");
+                self.keeper_told(self.keeper.ready());
                 self.told(self.pod.directory.mark_ready());
                 self.watch_sockets(event_loop);
                 Ok(())
@@ -218,7 +218,7 @@ impl<G: Guest> Supervisor<'_, G> {
     fn send_pod(&mut self) -> Result<(), PodError> {
         self.note("Guest is up");
         let pod = &self.pod;
-        let spec = spec::pod_spec(&pod.arguments, &pod.manifest, &self.apps, &pod.directory, &pod.network)
+        let spec = spec::pod_spec(&pod.arguments, &pod.manifest, &self.apps, &pod.dns, &pod.network)
             .map_err(PodError::Spec)?;
         self.send(&HostMessage::Start(Box::new(spec)))
     }
@@ -243,9 +243,9 @@ impl<G: Guest> Supervisor<'_, G> {
         }
     }
 
-    fn tell_service_manager(&self, state: &str) {
-        if let Err(error) = notify(state) {
-            self.diagnostics.say(&format!("Cannot notify the service manager: {error}"));
+    fn keeper_told(&self, told: io::Result<()>) {
+        if let Err(error) = told {
+            self.diagnostics.say(&format!("Cannot tell the pod's keeper: {error}"));
         }
     }
 

@@ -24,9 +24,11 @@ use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
 use super::*;
 use crate::{
+    jail,
     pod::{
         clients::wire::{Reply, Request, SOCKET},
         enter::{Answer, Call},
+        keeper,
         session::SessionError,
         signals::stop_signal,
         streams::StreamError,
@@ -59,7 +61,7 @@ struct Script {
     root: PathBuf,
     io_limits: IoLimits,
     stdout: File,
-    host_thread: libc::pid_t,
+    keeper: OwnedFd,
 }
 
 impl Script {
@@ -96,8 +98,7 @@ impl Script {
     }
 
     fn signal(&self, number: i32) {
-        // SAFETY: the thread runs as long as the script, and has the signal blocked.
-        assert_eq!(unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), self.host_thread, number) }, 0);
+        keeper::send_signal(&self.keeper, number);
     }
 
     fn die(&self, why: &str) {
@@ -167,6 +168,8 @@ fn play_with<T: Send>(
     }));
     let io_limits = IoLimits::default();
     let pod = Pod {
+        dns: Dns::default(),
+        journal: None,
         network: GuestNetwork::default(),
         arguments: RunArguments {
             networks: "none".into(),
@@ -183,24 +186,46 @@ fn play_with<T: Send>(
         stdio: HostStdio { stdin: None, stdout: writer.as_fd(), stderr: writer.as_fd() },
     };
     let ports = Ports::default();
+    let (link, keeper) = Link::pair();
+    // The keeper is there as long as the pod.
+    let _kept = keeper.try_clone().unwrap();
     let script_parts = Script {
         ports: ports.clone(),
         machine,
         root: root.path().into(),
         io_limits,
         stdout: File::from(OwnedFd::from(reader)),
-        host_thread: rustix::thread::gettid().as_raw_nonzero().get(),
+        keeper,
     };
-    let signals = Signals::block(false).unwrap();
     let diagnostics = Diagnostics::start().unwrap();
-    let mut event_loop = EventManager::new().unwrap();
     let listeners = Listeners::open(&ports, &pod.directory).unwrap();
     thread::scope(|scope| {
         let script = scope.spawn(move || script(script_parts));
-        let supervisor = Supervisor::new(pod, listeners, machine, &signals, &diagnostics).unwrap();
-        let result = supervisor.run(&mut event_loop);
-        (result, script.join().unwrap())
+        let event_loop = scope.spawn(move || {
+            let mut event_loop = EventManager::new().unwrap();
+            // Where there is a jail, which is in children of this test process.
+            jail::close().unwrap();
+            let supervisor = Supervisor::new(pod, listeners, machine, &link, &diagnostics).unwrap();
+            supervisor.run(&mut event_loop)
+        });
+        (event_loop.join().unwrap(), script.join().unwrap())
     })
+}
+
+#[test]
+fn the_event_loop_can_do_all_this_in_jail() {
+    let tests: &[(&str, fn())] = &[
+        ("output", a_pod_ends_with_its_status_and_all_its_output),
+        ("signals", sigterm_ends_the_apps_first),
+        ("conditions", how_an_app_fares_is_left_before_its_status_is),
+        ("attach", clients::attached_clients_hear_an_app_until_it_ends),
+        ("enter", clients::commands_wait_for_the_pod_and_get_their_streams_and_status),
+        ("changes", changes::an_app_comes_runs_twice_and_goes),
+        ("sockets", sockets::connections_wait_for_the_pod_and_are_carried_both_ways),
+    ];
+    for (name, test) in tests {
+        assert_eq!(jail::tests::in_child(test), (None, 0), "{name}");
+    }
 }
 
 #[test]

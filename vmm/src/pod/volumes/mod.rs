@@ -22,6 +22,7 @@ use agent::protocol::VolumeMount;
 use appc::{AcName, ImageManifest, PodManifest};
 
 pub use lives::{hide_rootfs, show_rootfs};
+pub use tree::restrict;
 
 use super::directory::PodDirectory;
 

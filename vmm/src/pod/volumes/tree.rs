@@ -48,15 +48,20 @@ pub fn clone_alone(path: &Path) -> io::Result<OwnedFd> {
     Ok(mount)
 }
 
+/// Has no device opened and no program executed by way of the mount of `path` and those below it.
+pub fn restrict(path: &Path) -> io::Result<()> {
+    let mount = open_tree(CWD, path, OpenTreeFlags::OPEN_TREE_CLOEXEC)?;
+    change(&mount, libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NOEXEC, 0)
+}
+
 /// Sets attributes of a mount and all below it; an isolated one is told of no later mounts.
 fn set_attributes(mount: &impl AsFd, attributes: u64, isolated: bool) -> io::Result<()> {
-    let change = libc::mount_attr {
-        attr_set: attributes,
-        attr_clr: 0,
-        // What happens below the volume stays there, whatever the mount is attached to.
-        propagation: if isolated { libc::MS_PRIVATE } else { libc::MS_SLAVE },
-        userns_fd: 0,
-    };
+    // What happens below the volume stays there, whatever the mount is attached to.
+    change(mount, attributes, if isolated { libc::MS_PRIVATE } else { libc::MS_SLAVE })
+}
+
+fn change(mount: &impl AsFd, attributes: u64, propagation: u64) -> io::Result<()> {
+    let change = libc::mount_attr { attr_set: attributes, attr_clr: 0, propagation, userns_fd: 0 };
     let flags = libc::AT_EMPTY_PATH | libc::AT_RECURSIVE;
     // SAFETY: the path is a C string and the structure is as long as the call is told; both outlive it.
     let result = unsafe {

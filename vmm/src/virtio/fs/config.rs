@@ -1,6 +1,6 @@
 //! What is shared with the guest, and how long it may trust what it has seen.
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{fs::File, io, path::PathBuf, time::Duration};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use virtiofsd::passthrough::{self, InodeFileHandlesMode};
@@ -25,6 +25,15 @@ pub struct ShareConfig {
     pub read_only: bool,
     /// Whose requests have to wait.
     pub limits: IoLimits,
+}
+
+/// What the file server needs of /proc where there is none.
+#[derive(Debug)]
+pub struct ProcFiles {
+    /// The directory /proc/self/fd.
+    pub descriptors: File,
+    /// /proc/self/mountinfo.
+    pub mounts: File,
 }
 
 /// How long the guest may trust names and attributes it has read, and whether it may delay writes.
@@ -67,13 +76,19 @@ impl ShareConfig {
     }
 
     /// What the library is told.
-    pub(super) fn passthrough(&self) -> Result<passthrough::Config, FsError> {
+    pub(super) fn passthrough(&self, proc: Option<&ProcFiles>) -> Result<passthrough::Config, FsError> {
         let root = self.directory.to_str().ok_or_else(|| {
             FsError::Open(self.directory.clone(), io::Error::other("The path is not valid UTF-8"))
         })?;
+        let own = |file: fn(&ProcFiles) -> &File| {
+            let cloned = proc.map(|proc| file(proc).try_clone()).transpose();
+            cloned.map_err(|error| FsError::Server(self.directory.clone(), error))
+        };
         let lifetime = self.cache.lifetime();
         Ok(passthrough::Config {
             root_dir: root.to_owned(),
+            proc_sfd_rawfd: own(|proc| &proc.descriptors)?,
+            proc_mountinfo_rawfd: own(|proc| &proc.mounts)?,
             entry_timeout: lifetime,
             attr_timeout: lifetime,
             cache_policy: self.cache.data(),

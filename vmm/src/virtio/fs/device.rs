@@ -9,12 +9,15 @@ use virtio_bindings::{
 
 use super::{
     HIGH_PRIORITY_QUEUE_SIZE, MAX_REQUEST_QUEUES, REQUEST_QUEUE_SIZE, TAG_LEN,
-    config::{FsError, ShareConfig},
+    config::{FsError, ProcFiles, ShareConfig},
     pool::{Pool, own_file_system_context},
     request::RequestHandler,
     share::Share,
 };
-use crate::virtio::{ActivateError, Activation, ActiveQueue, VirtioDevice};
+use crate::{
+    jail::{Kind, threads},
+    virtio::{ActivateError, Activation, ActiveQueue, VirtioDevice},
+};
 
 /// How many threads serve a device: requests wait for the host's disk, so there may be more than CPUs.
 const MIN_WORKERS: usize = 4;
@@ -34,11 +37,16 @@ pub struct Fs {
 impl Fs {
     /// Shares a directory with a guest of so many CPUs. Raises this process's limit of open files.
     pub fn new(config: &ShareConfig, cpus: u32) -> Result<Self, FsError> {
+        Fs::with_proc(config, cpus, None)
+    }
+
+    /// The same in a process whose root has no /proc.
+    pub fn with_proc(config: &ShareConfig, cpus: u32, proc: Option<&ProcFiles>) -> Result<Self, FsError> {
         config.check()?;
         let share = thread::scope(|scope| {
             let share = scope.spawn(|| {
                 own_file_system_context();
-                Share::new(config)
+                Share::new(config, proc)
             });
             share.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })?;
@@ -88,7 +96,21 @@ impl VirtioDevice for Fs {
 
     fn reset(&mut self) {
         self.pool = None;
-        self.handler.reset();
+        // Names of the guest's nameless files go, as only threads that serve files can have it.
+        let handler = Arc::clone(&self.handler);
+        let builder = thread::Builder::new().name("fs-reset".into());
+        if let Ok(thread) = threads::spawn(Kind::FileServer, builder, move || handler.reset()) {
+            // An error is a panic, which has been reported.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Fs {
+    fn drop(&mut self) {
+        if self.pool.is_some() {
+            self.reset();
+        }
     }
 }
 

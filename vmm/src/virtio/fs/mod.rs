@@ -20,7 +20,7 @@ mod pool;
 mod request;
 mod share;
 
-pub use config::{CachePolicy, FsError, ShareConfig};
+pub use config::{CachePolicy, FsError, ProcFiles, ShareConfig};
 pub use device::Fs;
 pub use limits::{IoLimits, Rates};
 

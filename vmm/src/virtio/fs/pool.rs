@@ -24,7 +24,10 @@ use super::{
     memory::{Bitmap, ServerMemory},
     request::RequestHandler,
 };
-use crate::virtio::{ActiveQueue, GuestRam, Interrupt};
+use crate::{
+    jail::{Kind, threads},
+    virtio::{ActiveQueue, GuestRam, Interrupt},
+};
 
 /// What the workers of one device share.
 #[derive(Debug)]
@@ -83,10 +86,11 @@ impl Pool {
         let mut pool = Pool { work: Arc::clone(&work), stop, threads: Vec::with_capacity(workers) };
         for index in 0..workers {
             let work = Arc::clone(&work);
-            let thread = Builder::new().name(format!("fs-{index}")).spawn(move || {
-                own_file_system_context();
-                work.run();
-            })?;
+            let thread =
+                threads::spawn(Kind::FileServer, Builder::new().name(format!("fs-{index}")), move || {
+                    own_file_system_context();
+                    work.run();
+                })?;
             pool.threads.push(thread);
         }
         Ok(pool)

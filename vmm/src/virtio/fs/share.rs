@@ -21,7 +21,7 @@ use virtiofsd::{
 };
 
 use super::{
-    ShareConfig,
+    ProcFiles, ShareConfig,
     config::FsError,
     freshness::Freshness,
     limits::Owners,
@@ -55,8 +55,8 @@ impl Share {
     ///
     /// To be called on a thread with a file system context of its own (`unshare(CLONE_FS)`): the library clears the
     /// umask.
-    pub fn new(config: &ShareConfig) -> Result<Self, FsError> {
-        let files = PassthroughFs::new(config.passthrough()?)
+    pub fn new(config: &ShareConfig, proc: Option<&ProcFiles>) -> Result<Self, FsError> {
+        let files = PassthroughFs::new(config.passthrough(proc)?)
             .map_err(|error| FsError::Server(config.directory.clone(), error))?;
         Ok(Share {
             files: Arc::new(files),

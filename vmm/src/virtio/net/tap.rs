@@ -85,6 +85,16 @@ impl Tap {
         Ok(Tap { name, queues: queues.into() })
     }
 
+    /// An interface that another process created: its name, and the queues it passed on.
+    pub fn of_queues(name: String, queues: Vec<File>) -> Self {
+        Tap { name, queues: queues.into() }
+    }
+
+    /// Its queues, to be passed on.
+    pub fn queues(&self) -> &[File] {
+        &self.queues
+    }
+
     /// The interface's name.
     pub fn name(&self) -> &str {
         &self.name

@@ -23,7 +23,10 @@ use super::{
     receive::{Received, Receiver},
     transmit::Transmitter,
 };
-use crate::virtio::{ActiveQueue, GuestRam, Interrupt};
+use crate::{
+    jail::{Kind, threads},
+    virtio::{ActiveQueue, GuestRam, Interrupt},
+};
 
 /// What woke the worker.
 const STOP: u64 = 0;
@@ -77,7 +80,10 @@ impl Worker {
         // Needs no reading when it comes while there is nothing to receive.
         watch(&duty.rx.kick, EventSet::IN | EventSet::EDGE_TRIGGERED, RECEIVE)?;
         let theirs = Arc::clone(&post);
-        let thread = Builder::new().name(format!("net-{}", duty.index)).spawn(move || theirs.serve(duty))?;
+        let thread = {
+            let builder = Builder::new().name(format!("net-{}", duty.index));
+            threads::spawn(Kind::Packets, builder, move || theirs.serve(duty))?
+        };
         Ok(Worker { post, stop, thread: Some(thread) })
     }
 }

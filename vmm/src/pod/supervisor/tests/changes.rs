@@ -89,7 +89,7 @@ fn an_added_app_is_limited_until_it_is_asked_to_end() {
 }
 
 #[test]
-fn an_app_comes_runs_twice_and_goes() {
+pub fn an_app_comes_runs_twice_and_goes() {
     let (result, output) = play(&[], |mut script| {
         // A pod that is not there yet is waited for.
         let mut early = add(&script);

@@ -33,7 +33,7 @@ fn end(control: &mut UnixStream) {
 }
 
 #[test]
-fn commands_wait_for_the_pod_and_get_their_streams_and_status() {
+pub fn commands_wait_for_the_pod_and_get_their_streams_and_status() {
     let (result, ()) = play(&["web"], |script| {
         let mut client = call(&script);
         write_frame(&mut client, &command("web")).unwrap();
@@ -134,7 +134,7 @@ fn the_socket_is_roots_alone() {
 }
 
 #[test]
-fn attached_clients_hear_an_app_until_it_ends() {
+pub fn attached_clients_hear_an_app_until_it_ends() {
     let (result, ()) = play(&["web"], |mut script| {
         let mut call = Call::connect(&PodDirectory::at(&script.root)).unwrap();
         call.send(&Request::Streams { app: "web".into() }).unwrap();

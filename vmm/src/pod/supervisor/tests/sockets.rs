@@ -24,7 +24,7 @@ fn all(mut stream: impl Read) -> String {
 }
 
 #[test]
-fn connections_wait_for_the_pod_and_are_carried_both_ways() {
+pub fn connections_wait_for_the_pod_and_are_carried_both_ways() {
     let (listener, connect) = listen();
     let sockets = HostSockets::of(&manifest(&["web"]), vec![("http", listener)]).unwrap();
     let (result, answer) = play_with(&["web"], sockets, |script| {

@@ -17,7 +17,10 @@ use vm_memory::{ByteValued, Bytes, GuestAddress};
 
 use super::super::CachePolicy;
 use super::*;
-use crate::virtio::conformance::{Buffer, suite};
+use crate::{
+    jail,
+    virtio::conformance::{Buffer, suite},
+};
 use guest::*;
 
 /// Shares an empty directory that lives as long as the test process.
@@ -346,4 +349,20 @@ fn any_requests_are_survived() {
         Ok(())
     });
     outcome.unwrap();
+}
+
+#[test]
+fn the_file_server_can_do_all_this_in_jail() {
+    let tests: &[(&str, fn())] = &[
+        ("files", files_are_created_written_and_read),
+        ("owners", files_belong_to_their_creator),
+        ("names", names_cannot_lead_out_of_the_share),
+        ("nameless", nameless::a_nameless_file_gets_a_name),
+        ("gone", nameless::a_nameless_file_leaves_nothing_behind),
+        ("reset", a_reset_closes_the_guests_files),
+        ("anything", any_requests_are_survived),
+    ];
+    for (name, test) in tests {
+        assert_eq!(jail::tests::with_threads_confined(test), (None, 0), "{name}");
+    }
 }

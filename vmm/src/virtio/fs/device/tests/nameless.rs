@@ -31,7 +31,7 @@ fn entries(directory: &TempDir) -> usize {
 }
 
 #[test]
-fn a_nameless_file_gets_a_name() {
+pub fn a_nameless_file_gets_a_name() {
     let directory = TempDir::new().unwrap();
     let mut guest = Guest::new(&share(directory.path()));
     let (entry, fh) = create_nameless(&mut guest, 0);
@@ -53,7 +53,7 @@ fn a_nameless_file_gets_a_name() {
 }
 
 #[test]
-fn a_nameless_file_leaves_nothing_behind() {
+pub fn a_nameless_file_leaves_nothing_behind() {
     let directory = TempDir::new().unwrap();
     let mut guest = Guest::new(&share(directory.path()));
     let (entry, _) = create_nameless(&mut guest, 0);

@@ -1,0 +1,62 @@
+//! Capabilities: the file server's, on the threads that serve files, and nobody else's.
+
+use std::io;
+
+use rustix::{
+    io::Errno,
+    thread::{
+        CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set,
+        remove_capability_from_bounding_set, set_capabilities,
+    },
+};
+
+use super::Kind;
+
+/// What serving files as root takes: owners and modes of others, their rights as those who ask, devices of the root file
+/// systems, file handles, capabilities of programs, and the attributes
+/// `trusted.*` that overlays in the guest keep. What else the last one is for is not in the filter of these threads.
+const FILE_SERVER: CapabilitySet = CapabilitySet::CHOWN
+    .union(CapabilitySet::DAC_OVERRIDE)
+    .union(CapabilitySet::DAC_READ_SEARCH)
+    .union(CapabilitySet::FOWNER)
+    .union(CapabilitySet::FSETID)
+    .union(CapabilitySet::SETGID)
+    .union(CapabilitySet::SETUID)
+    .union(CapabilitySet::MKNOD)
+    .union(CapabilitySet::SETFCAP)
+    .union(CapabilitySet::SYS_ADMIN);
+
+/// The capabilities of a kind.
+pub fn of(kind: Kind) -> CapabilitySet {
+    match kind {
+        Kind::FileServer | Kind::Starter => FILE_SERVER,
+        Kind::EventLoop | Kind::Vcpu | Kind::Packets | Kind::Stream | Kind::Diagnostics => {
+            CapabilitySet::empty()
+        }
+    }
+}
+
+/// Gives up all capabilities but `kept`, and every way to get others.
+pub fn keep(kept: CapabilitySet) -> io::Result<()> {
+    let before = capabilities(None)?;
+    clear_ambient_capability_set()?;
+    // A thread without this right was started by one that had emptied the set.
+    if before.effective.contains(CapabilitySet::SETPCAP) {
+        empty_bounding_set()?;
+    }
+    let kept = kept & before.permitted;
+    let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
+    Ok(set_capabilities(None, sets)?)
+}
+
+fn empty_bounding_set() -> io::Result<()> {
+    for number in 0..u64::BITS {
+        match remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << number)) {
+            Ok(()) => {}
+            // The kernel has no more.
+            Err(Errno::INVAL) => break,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
