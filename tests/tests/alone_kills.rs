@@ -3,6 +3,7 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use tests::endurance::endurance;
 use tests::network::NetD;
 use tests::remains::{self, Remains};
 use tests::{Rkt, aci, wait};
@@ -12,10 +13,7 @@ const LIMIT: Duration = Duration::from_secs(300);
 const GC: [&str; 2] = ["gc", "--grace-period=0s"];
 
 /// How often something is killed.
-fn kills() -> u32 {
-    let scale = std::env::var("RKT_ENDURANCE").ok().and_then(|scale| scale.parse().ok()).unwrap_or(1);
-    20 * scale
-}
+const KILLS: u64 = 20;
 
 /// Starts a command and kills it after a while, if it has not ended by then.
 fn kill_after(rkt: &Rkt, words: &[&str], after: Duration) {
@@ -61,10 +59,10 @@ fn whatever_is_killed_gc_leaves_nothing() {
     let lengths = [time(&rkt, &alone), time(&rkt, &connected)];
     let collecting = time(&rkt, &GC);
     let (before, files) = (Remains::look(), remains::files(rkt.dir()));
-    for kill in 0..kills() {
+    for kill in 0..KILLS * endurance() {
         let (words, running) = if kill % 3 == 2 { (&connected, lengths[1]) } else { (&alone, lengths[0]) };
         // Multiples of the golden ratio: however many there are, they are spread evenly over the whole length.
-        let at = (running + collecting).mul_f64(f64::from(kill) * 0.618_033_988_749_895 % 1.0);
+        let at = (running + collecting).mul_f64(kill as f64 * 0.618_033_988_749_895 % 1.0);
         match at.checked_sub(running) {
             None => kill_after(&rkt, words, at),
             Some(at) => {

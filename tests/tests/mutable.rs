@@ -4,11 +4,12 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tests::endurance::endurance;
 use tests::process::Finished;
-use tests::{Rkt, Running, aci, process, wait};
+use tests::{Rkt, Running, aci, process, remains, wait};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -39,14 +40,30 @@ impl Sandbox {
 
     /// `rkt app add` of a shell script.
     fn add(&self, name: &str, flags: &[&str], script: &str) -> Finished {
+        self.rkt.run(self.adding(name, flags, script))
+    }
+
+    fn adding(&self, name: &str, flags: &[&str], script: &str) -> Vec<String> {
         let name = format!("--name={name}");
         let words = [self.uuid.as_str(), &self.image, &name, "--exec=/bin/sh", "--", "-c", script];
-        self.rkt.run([&["app", "add"], flags, &words].concat())
+        [&["app", "add"], flags, &words].concat().into_iter().map(str::to_owned).collect()
     }
 
     /// `rkt app VERB --app=APP UUID`.
     fn app(&self, verb: &str, app: &str) -> Finished {
-        self.rkt.run(["app", verb, &format!("--app={app}"), &self.uuid])
+        self.rkt.run(self.one(verb, app))
+    }
+
+    fn one(&self, verb: &str, app: &str) -> Vec<String> {
+        vec!["app".into(), verb.into(), format!("--app={app}"), self.uuid.clone()]
+    }
+
+    /// Kills a command after that part of the time it has just been measured to take.
+    fn kill(&self, words: &[String], after: Duration) {
+        let victim = self.rkt.start(words);
+        std::thread::sleep(after);
+        victim.signal(9);
+        victim.finish();
     }
 
     fn exec(&self, app: &str, script: &str) -> Finished {
@@ -248,4 +265,53 @@ fn ports_reach_apps_of_later_and_stats_go_on_until_the_pod_ends() {
         "{measured}"
     );
     pod.rkt.run(["gc", "--grace-period=0s"]).expect_success();
+}
+
+/// Whatever is killed half-way, what it was about can be done, and removed without a trace.
+#[test]
+fn changes_killed_half_way_can_be_done_again() {
+    const KILLS: u64 = 4;
+    let mut pod = Sandbox::start(&[]);
+    pod.rkt.run(["status", "--wait-ready=60s", &pod.uuid]).expect_success();
+    let volume = ["--mnt-volume=name=data,kind=empty,target=/data"];
+    let words = pod.adding("web", &volume, SERVE);
+    let change = |words: &[String]| {
+        let started = Instant::now();
+        pod.rkt.run(words).expect_success();
+        started.elapsed()
+    };
+    let verbs = ["start", "stop", "rm"].map(|verb| pod.one(verb, "web"));
+    let round = || [change(&words), change(&verbs[0]), change(&verbs[1]), change(&verbs[2])];
+    round();
+    let lengths = round();
+    // Logs stay with the pod; a round as any other leaves them.
+    let (files, mounts) = (remains::files(&pod.directory()), pod.mounts());
+    for kill in 0..KILLS * endurance() {
+        // Multiples of the golden ratio are spread evenly, however many there are.
+        let part = kill as f64 * 0.618_033_988_749_895 % 1.0;
+        pod.kill(&words, lengths[0].mul_f64(part));
+        if pod.list().is_empty() {
+            change(&words);
+        } else if pod.app("start", "web").status != 0 {
+            // It came as far as the manifest.
+            change(&verbs[2]);
+            change(&words);
+        }
+        for (verb, length) in verbs.iter().zip(&lengths[1..]) {
+            pod.kill(verb, length.mul_f64(part));
+        }
+        if !pod.list().is_empty() {
+            change(&verbs[2]);
+        } else {
+            // What is left of a removed app is another's of the same name to sweep out.
+            change(&words);
+            change(&verbs[2]);
+        }
+        assert_eq!(pod.list(), "", "kill {kill}, after {part} of a command");
+        assert_eq!(remains::files(&pod.directory()), files, "kill {kill}, after {part} of a command");
+        assert_eq!(pod.mounts(), mounts, "kill {kill}, after {part} of a command");
+    }
+    round();
+    pod.rkt.run(["stop", &pod.uuid]).expect_success();
+    pod.running.finish().expect_success();
 }
