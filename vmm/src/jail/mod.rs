@@ -6,13 +6,14 @@
 
 mod capabilities;
 mod filter;
+mod landlock;
 mod limits;
 #[cfg(test)]
 pub mod tests;
 pub mod threads;
 mod violation;
 
-use std::{io, os::fd::RawFd, sync::OnceLock};
+use std::{io, os::fd::RawFd, path::Path, sync::OnceLock};
 
 use rustix::{
     thread::set_no_new_privs,
@@ -66,6 +67,9 @@ pub enum JailError {
         "Cannot filter the system calls of a thread of the VMM (run with --insecure-options=seccomp-vmm without)"
     )]
     Filter(#[source] seccompiler::Error),
+    /// No restriction to files.
+    #[error("Cannot limit the files of a thread of the VMM")]
+    Landlock(#[source] Box<::landlock::RulesetError>),
     /// A thread.
     #[error("Cannot start the thread that starts others")]
     Thread(#[source] io::Error),
@@ -74,18 +78,21 @@ pub enum JailError {
 /// From here on the process is a VMM: its threads are confined. Violations are reported to `keeper`.
 pub fn prepare(settings: Settings, keeper: RawFd) -> Result<(), JailError> {
     violation::handle(keeper).map_err(refused("watch the system calls"))?;
+    landlock::prepare()?;
     // Prepared once in the life of a process.
     let _ = SETTINGS.set(settings);
     Ok(())
 }
 
 /// Closes the jail on the calling thread, which becomes the event loop. Threads started from now on are made by another one.
-pub fn close() -> Result<(), JailError> {
+/// Those that serve no files open none but below `written`.
+pub fn close(written: &[&Path]) -> Result<(), JailError> {
     if SETTINGS.get().is_none() {
         return Ok(());
     }
     // The library looks for the kernel's clock when it is asked for the first time, by calls that are not to be allowed.
     let _ = clock_gettime(ClockId::Monotonic);
+    landlock::prepare_writers(written)?;
     limits::set().map_err(refused("limit the resources"))?;
     threads::start_starter().map_err(JailError::Thread)?;
     confine(Kind::EventLoop)
@@ -95,6 +102,7 @@ pub fn close() -> Result<(), JailError> {
 pub fn confine(kind: Kind) -> Result<(), JailError> {
     let Some(settings) = SETTINGS.get() else { return Ok(()) };
     set_no_new_privs(true).map_err(|error| refused("fix the privileges")(error.into()))?;
+    landlock::restrict(kind)?;
     capabilities::keep(capabilities::of(kind)).map_err(refused("take the capabilities"))?;
     if settings.filters {
         seccompiler::apply_filter(filter::of(kind)).map_err(JailError::Filter)?;

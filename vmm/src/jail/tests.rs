@@ -80,7 +80,7 @@ pub fn with_threads_confined(script: impl FnOnce()) -> (Option<Value>, i32) {
 
 /// Does something on a thread of a kind, in a closed jail.
 fn on_thread(kind: Kind, work: fn()) {
-    close().unwrap();
+    close(&[]).unwrap();
     match kind {
         Kind::EventLoop => work(),
         _ => threads::spawn(kind, Builder::new().name("hostile".into()), work).unwrap().join().unwrap(),
@@ -207,7 +207,7 @@ fn field<'a>(status: &'a str, name: &str) -> &'a str {
 fn threads_keep_the_capabilities_of_their_kind() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let child = Child::start(|| {
-        close().unwrap();
+        close(&[]).unwrap();
         for kind in KINDS {
             threads::spawn(kind, Builder::new().name(format!("{kind:?}")), park).unwrap();
         }
@@ -250,4 +250,31 @@ fn descriptors_that_nobody_needs_are_closed() {
         unsafe { _exit(i32::from(open != [opened[1]])) }
     });
     assert_eq!(child.end(), (None, 0));
+}
+
+#[test]
+fn writers_open_what_they_write_and_nothing_else() {
+    // SAFETY: asks for the version.
+    if unsafe { syscall(SYS_landlock_create_ruleset, 0, 0, 1) } < 1 {
+        eprintln!("this kernel has no Landlock");
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let seen = in_child(|| {
+        close(&[directory.path()]).unwrap();
+        let (own, renamed) = (directory.path().join("own"), directory.path().join("renamed"));
+        let look = move || {
+            fs::write(&own, "written").unwrap();
+            fs::rename(&own, &renamed).unwrap();
+            assert_eq!(fs::read(&renamed).unwrap(), b"written");
+            let refused = fs::read("/proc/self/environ").unwrap_err();
+            assert_eq!(refused.raw_os_error(), Some(EACCES));
+        };
+        look();
+        threads::spawn(Kind::FileServer, Builder::new(), || drop(fs::read("/proc/self/environ").unwrap()))
+            .unwrap()
+            .join()
+            .unwrap();
+    });
+    assert_eq!(seen, (None, 0));
 }

@@ -195,7 +195,7 @@ fn run_machine(mut pod: Pod, size: Size, link: &Link, diagnostics: &Diagnostics)
     }
     drop(proc);
     machine.prepare().map_err(PodError::Start)?;
-    jail::close()?;
+    jail::close(&[&pod.directory.logs(), &pod.directory.rkt()])?;
     machine.start().map_err(PodError::Start)?;
     let ending = Supervisor::new(pod, listeners, &machine, link, diagnostics)
         .and_then(|supervisor| supervisor.run(&mut event_loop));

@@ -199,12 +199,13 @@ fn play_with<T: Send>(
     };
     let diagnostics = Diagnostics::start().unwrap();
     let listeners = Listeners::open(&ports, &pod.directory).unwrap();
+    let written = root.path();
     thread::scope(|scope| {
         let script = scope.spawn(move || script(script_parts));
         let event_loop = scope.spawn(move || {
             let mut event_loop = EventManager::new().unwrap();
             // Where there is a jail, which is in children of this test process.
-            jail::close().unwrap();
+            jail::close(&[written]).unwrap();
             let supervisor = Supervisor::new(pod, listeners, machine, &link, &diagnostics).unwrap();
             supervisor.run(&mut event_loop)
         });
