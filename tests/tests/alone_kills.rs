@@ -3,7 +3,7 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use tests::endurance::endurance;
+use tests::endurance;
 use tests::network::NetD;
 use tests::remains::{self, Remains};
 use tests::{Rkt, aci, wait};

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use tests::endurance::endurance;
+use tests::endurance;
 use tests::process::Finished;
 use tests::{Rkt, Running, aci, process, remains, wait};
 
@@ -271,7 +271,7 @@ fn ports_reach_apps_of_later_and_stats_go_on_until_the_pod_ends() {
 #[test]
 fn changes_killed_half_way_can_be_done_again() {
     const KILLS: u64 = 4;
-    let mut pod = Sandbox::start(&[]);
+    let pod = Sandbox::start(&[]);
     pod.rkt.run(["status", "--wait-ready=60s", &pod.uuid]).expect_success();
     let volume = ["--mnt-volume=name=data,kind=empty,target=/data"];
     let words = pod.adding("web", &volume, SERVE);
