@@ -112,11 +112,15 @@ fn leave_host(
     separate_mounts().map_err(PodError::Mounts)?;
     if !arguments.disable_jail {
         own_root::leave_networks(network.as_ref()).map_err(PodError::Mounts)?;
-        jail::prepare(jail::Settings { filters: !arguments.disable_seccomp_vmm }, link.as_raw_fd())?;
     }
     drop(network);
     let sockets = sockets.iter().map(|socket| socket.listener.as_raw_fd());
-    jail::close_all_but(sockets.chain([link.as_raw_fd()])).map_err(PodError::Resource)
+    jail::close_all_but(sockets.chain([link.as_raw_fd()])).map_err(PodError::Resource)?;
+    if !arguments.disable_jail {
+        // It has descriptors of its own.
+        jail::prepare(jail::Settings { filters: !arguments.disable_seccomp_vmm }, link.as_raw_fd())?;
+    }
+    Ok(())
 }
 
 fn run_pod(
