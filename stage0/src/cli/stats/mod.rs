@@ -5,7 +5,7 @@ mod text;
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use uuid::Uuid;
@@ -19,6 +19,10 @@ use crate::stage1::Entrypoint;
 
 /// What clears a terminal: to its top left corner, and nothing from there on (ECMA-48).
 const CLEAR: &str = "\x1b[H\x1b[J";
+
+/// How long a pod that does not answer may take to be gone, and how often that is looked at.
+const ENDING: Duration = Duration::from_secs(20);
+const POLL: Duration = Duration::from_millis(50);
 
 /// `rkt stats`.
 pub const VERB: Verb = Verb {
@@ -116,12 +120,24 @@ fn samples(pods: &Pods, wanted: &[Uuid], global: &GlobalFlags) -> anyhow::Result
         let Some(mut pod) = pod.filter(|pod| pod.state() == State::Running && has_pid(pod)) else { continue };
         match running::ask(&pod, global, Entrypoint::Stats) {
             Ok(sample) => samples.push((uuid, sample)),
-            Err(_) if pod.refresh().is_err() || pod.state() != State::Running => {}
+            Err(_) if ends_now(&mut pod) => {}
             Err(error) if wanted.is_empty() => log::error(VERB.name, &error),
             Err(error) => return Err(error).with_context(|| format!("Cannot measure pod \"{uuid}\"")),
         }
     }
     Ok(samples)
+}
+
+/// Whether a pod that does not answer has just ended: taking its networks down is the last thing that happens in it.
+fn ends_now(pod: &mut Pod) -> bool {
+    let asked = Instant::now();
+    while pod.refresh().is_ok() && pod.state() == State::Running {
+        if asked.elapsed() > ENDING {
+            return false;
+        }
+        std::thread::sleep(POLL);
+    }
+    true
 }
 
 /// Whether stage1 has begun to run it.
