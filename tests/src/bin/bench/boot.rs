@@ -4,21 +4,14 @@ use anyhow::Result;
 
 use crate::{
     machines::Machines,
-    sample::{report, until_marker},
+    sample::{Contender, compare, milliseconds},
 };
 
 pub fn run(machines: &Machines, rounds: usize) -> Result<()> {
-    let (mut ours, mut qemu) = (Vec::new(), Vec::new());
-    for _ in 0..rounds {
-        ours.push(until_marker(machines.ours())?.0.as_secs_f64() * 1e3);
-        qemu.push(until_marker(machines.qemu())?.0.as_secs_f64() * 1e3);
-    }
-    report(
-        "boot: process start to the guest's first user instruction",
-        "ms",
-        &mut ours,
-        "QEMU microvm",
-        &mut qemu,
-    );
-    Ok(())
+    let mut contenders: Vec<_> = machines
+        .builds()
+        .map(|build| Contender::new(build.name(), move || milliseconds(build.ours())))
+        .collect();
+    contenders.push(Contender::new("QEMU microvm", || milliseconds(machines.qemu())));
+    compare("boot: process start to the guest's first user instruction", "ms", rounds, &contenders)
 }

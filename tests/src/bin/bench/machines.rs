@@ -10,17 +10,35 @@ pub const MEMORY_MIB: u64 = 256;
 /// Where the built things are; `tests/bench/run` says so through the environment.
 #[derive(Debug)]
 pub struct Machines {
+    name: String,
     build: PathBuf,
     /// A fresh directory on a file system that overlays can lie on.
     pub data: PathBuf,
+    /// Another build of ours to compare with.
+    base: Option<Box<Machines>>,
 }
 
 impl Machines {
-    /// Reads `RKT_BENCH_BUILD` and `RKT_TEST_DATA`.
+    /// Reads `RKT_BENCH_BUILD`, `RKT_TEST_DATA`, and of the other build `RKT_BENCH_BASE` and `RKT_BENCH_BASE_NAME`.
     pub fn from_environment() -> Result<Self> {
         let path =
             |name: &str| env::var_os(name).map(PathBuf::from).with_context(|| format!("{name} is not set"));
-        Ok(Machines { build: path("RKT_BENCH_BUILD")?, data: path("RKT_TEST_DATA")? })
+        let data = path("RKT_TEST_DATA")?;
+        let base = env::var("RKT_BENCH_BASE_NAME").ok().map(|name| {
+            let (build, data) = (path("RKT_BENCH_BASE")?, data.join("base"));
+            Ok::<_, anyhow::Error>(Box::new(Machines { name, build, data, base: None }))
+        });
+        Ok(Machines { name: "ours".into(), build: path("RKT_BENCH_BUILD")?, data, base: base.transpose()? })
+    }
+
+    /// What it is called beside others.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Builds of ours: this one first.
+    pub fn builds(&self) -> impl Iterator<Item = &Machines> {
+        [self].into_iter().chain(self.base.as_deref())
     }
 
     /// The VMM alone: kernel, initramfs, serial console, no devices.

@@ -40,6 +40,7 @@ fn main() -> Result<()> {
     }
     let machines = machines::Machines::from_environment()?;
     println!("host: {}", std::env::var("RKT_TEST_HOST").unwrap_or_else(|_| "not stated".into()));
+    sample::heading();
     for (name, benchmark) in BENCHMARKS {
         if names.is_empty() || names.iter().any(|wanted| wanted == name) {
             benchmark(&machines, rounds).with_context(|| format!("Benchmark {name} failed"))?;

@@ -7,27 +7,22 @@ use anyhow::{Context, Result};
 use crate::{
     machines::{MEMORY_MIB, Machines},
     pod::{fetch, first_instruction},
-    sample::{report, until_marker},
+    sample::{Contender, compare, until_marker},
 };
 
 /// Memory does not vary as time does.
 const ROUNDS: usize = 3;
 
 pub fn run(machines: &Machines, rounds: usize) -> Result<()> {
-    fetch(machines)?;
-    let (mut ours, mut qemu) = (Vec::new(), Vec::new());
-    for _ in 0..rounds.min(ROUNDS) {
-        ours.push(beside_ram(first_instruction(machines, "none", &["--", "--stay"]))?);
-        qemu.push(beside_ram(machines.qemu())?);
+    let mut contenders = Vec::new();
+    for build in machines.builds() {
+        fetch(build)?;
+        let idle = move || beside_ram(first_instruction(build, "none", &["--", "--stay"]));
+        contenders.push(Contender::new(build.name(), idle));
     }
-    report(
-        "memory: host memory beside guest RAM (a whole pod against a bare VM)",
-        "MiB",
-        &mut ours,
-        "QEMU microvm",
-        &mut qemu,
-    );
-    Ok(())
+    contenders.push(Contender::new("QEMU microvm", || beside_ram(machines.qemu())));
+    let what = "memory: of the host beside guest RAM (ours: the whole pod)";
+    compare(what, "MiB", rounds.min(ROUNDS), &contenders)
 }
 
 /// The proportional set size of everything the process and its children map but guest RAM, in MiB.

@@ -30,27 +30,39 @@ const NAMESPACE: &str = "rktbench";
 const HERE: &str = "10.211.0.1/24";
 const THERE: &str = "10.211.0.2";
 
+/// How one is measured.
+type Measure<'a> = Box<dyn Fn() -> Result<Traffic> + 'a>;
+
 pub fn run(machines: &Machines, rounds: usize) -> Result<()> {
     let bridge = Bridge::new()?;
-    fetch(machines)?;
-    configure(machines)?;
-    let mut samples: [[Vec<f64>; 4]; 3] = Default::default();
+    let mut contenders: Vec<(&str, Measure<'_>)> = Vec::new();
+    for build in machines.builds() {
+        fetch(build)?;
+        configure(build)?;
+        contenders.push((build.name(), Box::new(move || ours(build))));
+    }
+    contenders.push(("plain namespace", Box::new(|| namespace(&bridge, machines))));
+    contenders.push(("QEMU microvm", Box::new(|| qemu(&bridge, machines))));
+    let mut samples = vec![<[Vec<f64>; 4]>::default(); contenders.len()];
     for _ in 0..rounds.min(MOST_ROUNDS) {
-        let contenders: [fn(&Bridge, &Machines) -> Result<Traffic>; 3] = [ours, namespace, qemu];
-        for (samples, contender) in samples.iter_mut().zip(contenders) {
-            let Traffic { up, down, datagrams, round_trip } = contender(&bridge, machines)?;
+        for (samples, (_, measure)) in samples.iter_mut().zip(&contenders) {
+            let Traffic { up, down, datagrams, round_trip } = measure()?;
             for (sample, value) in samples.iter_mut().zip([up, down, datagrams, round_trip]) {
                 sample.push(value);
             }
         }
     }
-    let [ours, namespace, qemu] = &mut samples;
-    let what =
-        [("TCP to the guest", "Mbit/s"), ("TCP from the guest", "Mbit/s"), ("UDP to the guest", "Mbit/s")];
-    for (index, (what, unit)) in what.into_iter().chain([("round trip", "us")]).enumerate() {
-        let what = format!("network: {what}");
-        report(&what, unit, &mut ours[index].clone(), "plain namespace", &mut namespace[index]);
-        report(&what, unit, &mut ours[index], "QEMU microvm", &mut qemu[index]);
+    let Some((ours, others)) = samples.split_first_mut() else { return Ok(()) };
+    let what = [
+        ("TCP to the guest", "Mbit/s"),
+        ("TCP from the guest", "Mbit/s"),
+        ("UDP to the guest", "Mbit/s"),
+        ("round trip", "us"),
+    ];
+    for (index, (what, unit)) in what.into_iter().enumerate() {
+        for (theirs, (name, _)) in others.iter_mut().zip(&contenders[1..]) {
+            report(&format!("network: {what}"), unit, &mut ours[index], name, &mut theirs[index]);
+        }
     }
     starts(machines, rounds.min(MOST_STARTS))
 }
@@ -66,7 +78,7 @@ fn starts(machines: &Machines, rounds: usize) -> Result<()> {
             times.push(started?.0.as_secs_f64() * 1e3);
         }
     }
-    let what = "network: `rkt run` to the app's first instruction, in a network";
+    let what = "network: `rkt run` to the app's first instruction";
     report(what, "ms", &mut with, "without network", &mut without);
     println!("network: CNI adds {:.0} ms to `rkt run`", median(&mut with) - median(&mut without));
     Ok(())
@@ -90,7 +102,7 @@ fn collect(machines: &Machines) -> Result<()> {
     Ok(())
 }
 
-fn ours(_: &Bridge, machines: &Machines) -> Result<Traffic> {
+fn ours(machines: &Machines) -> Result<Traffic> {
     let network = format!("{BRIDGE}:IP={THERE}");
     let pod = start(first_instruction(machines, &network, &["--exec=/net-peer"]))?;
     let traffic = measure(THERE);

@@ -6,24 +6,19 @@ use anyhow::{Result, ensure};
 
 use crate::{
     machines::Machines,
-    sample::{report, until_marker},
+    sample::{Contender, compare, milliseconds, until_marker},
 };
 
 pub fn run(machines: &Machines, rounds: usize) -> Result<()> {
-    fetch(machines)?;
-    let (mut ours, mut qemu) = (Vec::new(), Vec::new());
-    for _ in 0..rounds {
-        ours.push(until_marker(first_instruction(machines, "none", &[]))?.0.as_secs_f64() * 1e3);
-        qemu.push(until_marker(machines.qemu())?.0.as_secs_f64() * 1e3);
+    let mut contenders = Vec::new();
+    for build in machines.builds() {
+        fetch(build)?;
+        let start = move || milliseconds(first_instruction(build, "none", &[]));
+        contenders.push(Contender::new(build.name(), start));
     }
-    report(
-        "pod: `rkt run` to the app's first instruction (QEMU: to init's)",
-        "ms",
-        &mut ours,
-        "bare QEMU microvm",
-        &mut qemu,
-    );
-    Ok(())
+    contenders.push(Contender::new("bare QEMU microvm", || milliseconds(machines.qemu())));
+    let what = "pod: `rkt run` to the app's first instruction (QEMU: init's)";
+    compare(what, "ms", rounds, &contenders)
 }
 
 /// Puts the image and stage1 into the store, so that runs find both there.

@@ -71,16 +71,60 @@ pub fn median(samples: &mut [f64]) -> f64 {
     samples[samples.len() / 2]
 }
 
+/// One of those who are compared.
+pub struct Contender<'a> {
+    name: String,
+    take: Box<dyn Fn() -> Result<f64> + 'a>,
+}
+
+impl<'a> Contender<'a> {
+    /// `take` takes one sample.
+    pub fn new(name: impl Into<String>, take: impl Fn() -> Result<f64> + 'a) -> Self {
+        Contender { name: name.into(), take: Box::new(take) }
+    }
+}
+
+/// Samples of all, interleaved, and what they say: the first is ours.
+pub fn compare(what: &str, unit: &str, rounds: usize, contenders: &[Contender<'_>]) -> Result<()> {
+    let mut samples = vec![Vec::new(); contenders.len()];
+    for _ in 0..rounds {
+        for (samples, contender) in samples.iter_mut().zip(contenders) {
+            samples.push((contender.take)().with_context(|| contender.name.clone())?);
+        }
+    }
+    let Some((ours, others)) = samples.split_first_mut() else { return Ok(()) };
+    for (theirs, contender) in others.iter_mut().zip(&contenders[1..]) {
+        report(what, unit, ours, &contender.name, theirs);
+    }
+    Ok(())
+}
+
+/// Milliseconds until the marker.
+pub fn milliseconds(command: Command) -> Result<f64> {
+    Ok(until_marker(command)?.0.as_secs_f64() * 1e3)
+}
+
+/// The heads of the columns that [`report`] fills.
+pub fn heading() {
+    row("", "", ["ours", "least-most"], "", ["theirs", "least-most"], "ratio", "n");
+}
+
 /// One line: both medians with their spread, and the ratio ours / theirs.
 pub fn report(what: &str, unit: &str, ours: &mut [f64], theirs_name: &str, theirs: &mut [f64]) {
     let (a, b) = (median(ours), median(theirs));
-    println!(
-        "{what}: ours {a:.1} {unit} ({:.1}-{:.1}), {theirs_name} {b:.1} {unit} ({:.1}-{:.1}), ratio {:.2}, n={}",
-        ours[0],
-        ours[ours.len() - 1],
-        theirs[0],
-        theirs[theirs.len() - 1],
-        a / b,
-        ours.len()
+    let spread = |sorted: &[f64]| format!("{:.1}-{:.1}", sorted[0], sorted[sorted.len() - 1]);
+    row(
+        what,
+        unit,
+        [&format!("{a:.1}"), &spread(ours)],
+        theirs_name,
+        [&format!("{b:.1}"), &spread(theirs)],
+        &format!("{:.2}", a / b),
+        &ours.len().to_string(),
     );
+}
+
+fn row(what: &str, unit: &str, ours: [&str; 2], name: &str, theirs: [&str; 2], ratio: &str, n: &str) {
+    let ([a, least_a], [b, least_b]) = (ours, theirs);
+    println!("{what:<66} {unit:<6} {a:>9} {least_a:>17}  {name:<26} {b:>9} {least_b:>17} {ratio:>6} {n:>3}");
 }
