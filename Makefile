@@ -69,7 +69,7 @@ bench: all bench-programs
 
 bench-programs: have-deps
 	cargo build --locked --release -p tests --bin bench
-	$(cargo_static) --release -p tests --bin first-instruction --bin net-peer
+	$(cargo_static) --release -p tests --bin first-instruction --bin file-load --bin net-peer
 	$(cargo_static) --release -p vmm --example boot
 
 install: all

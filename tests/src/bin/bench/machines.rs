@@ -1,6 +1,10 @@
 //! How each contender is started: the same kernel, initramfs, CPUs and memory.
 
-use std::{env, path::PathBuf, process::Command};
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context, Result};
 
@@ -67,6 +71,42 @@ impl Machines {
         command
     }
 
+    /// The same with a shared directory, and a console.
+    pub fn qemu_with_files(&self, socket: &Path) -> Command {
+        let mut command = Command::new("qemu-system-x86_64");
+        let memory = format!("memory-backend-memfd,id=ram,size={MEMORY_MIB}M,share=on");
+        let server = format!("socket,id=files,path={}", socket.display());
+        command
+            .args([
+                "-M",
+                "microvm,accel=kvm,acpi=off,pit=off,pic=off,rtc=off,isa-serial=on,memory-backend=ram",
+            ])
+            .args(["-cpu", "host", "-smp", "1", "-m", &MEMORY_MIB.to_string(), "-object", &memory])
+            .args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio"])
+            .args(["-global", "virtio-mmio.force-legacy=false"])
+            .args(["-chardev", &server, "-device", "vhost-user-fs-device,chardev=files,tag=shared"])
+            .args(["-append", "console=ttyS0 quiet panic=-1 reboot=t tsc=reliable no_timer_check"])
+            .arg("-kernel")
+            .arg(self.build.join("vmlinux"))
+            .arg("-initrd")
+            .arg(self.build.join("files-initramfs"));
+        command
+    }
+
+    /// The program that serves QEMU's machine a directory, where there is one.
+    pub fn virtiofsd(&self) -> Option<PathBuf> {
+        let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+        let cache = cache.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cache")));
+        let unpacked = cache.map(|cache| cache.join("rkt/qemu/virtiofsd"));
+        let known = ["/usr/libexec/virtiofsd", "/usr/lib/qemu/virtiofsd"].map(PathBuf::from);
+        known.into_iter().chain(unpacked).find(|program| program.exists())
+    }
+
+    /// What works on files.
+    pub fn file_load(&self) -> PathBuf {
+        self.build.join("file-load")
+    }
+
     /// The far end of the network benchmark.
     pub fn net_peer(&self) -> PathBuf {
         self.build.join("net-peer")
@@ -98,7 +138,7 @@ impl Machines {
         command
     }
 
-    /// The image whose app is `first-instruction`, and that has `net-peer`, too.
+    /// The image whose app is `first-instruction`, and that has `net-peer` and `file-load`, too.
     pub fn image(&self) -> PathBuf {
         self.build.join("first-instruction.aci")
     }

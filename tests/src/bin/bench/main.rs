@@ -3,6 +3,8 @@
 //! Prints medians and ratios; never fails because of a time.
 
 mod boot;
+mod exits;
+mod files;
 mod images;
 mod machines;
 mod memory;
@@ -18,8 +20,10 @@ type Benchmark = fn(&machines::Machines, usize) -> Result<()>;
 const BENCHMARKS: &[(&str, Benchmark)] = &[
     ("images", images::run as Benchmark),
     ("boot", boot::run),
+    ("exits", exits::run),
     ("memory", memory::run),
     ("pod", pod::run),
+    ("files", files::run),
     ("network", network::run),
 ];
 
@@ -36,7 +40,7 @@ fn main() -> Result<()> {
         bail!("Rounds must be at least 1");
     }
     if let Some(name) = names.iter().find(|name| BENCHMARKS.iter().all(|(known, _)| known != name)) {
-        bail!("Unknown benchmark {name:?}: choose among images, boot, memory, pod, network");
+        bail!("Unknown benchmark {name:?}: choose among images, boot, exits, memory, pod, files, network");
     }
     let machines = machines::Machines::from_environment()?;
     println!("host: {}", std::env::var("RKT_TEST_HOST").unwrap_or_else(|_| "not stated".into()));

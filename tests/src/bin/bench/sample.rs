@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-const MARKER: &[u8] = b"first-instruction";
+const MARKER: &str = "first-instruction";
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// A process that is killed when it goes out of scope.
@@ -26,7 +26,13 @@ impl Drop for Running {
 }
 
 /// Starts a process and waits for the marker on its output; the time counts from before its start.
-pub fn until_marker(mut command: Command) -> Result<(Duration, Running)> {
+pub fn until_marker(command: Command) -> Result<(Duration, Running)> {
+    let (time, running, _) = until(command, MARKER)?;
+    Ok((time, running))
+}
+
+/// The same with any marker; what the process has written comes, too.
+pub fn until(mut command: Command, marker: &str) -> Result<(Duration, Running, String)> {
     let start = Instant::now();
     let child = command
         .stdin(Stdio::null())
@@ -43,8 +49,9 @@ pub fn until_marker(mut command: Command) -> Result<(Duration, Running)> {
         match receive.recv_timeout(LIMIT) {
             Ok((when, bytes)) => {
                 output.extend_from_slice(&bytes);
-                if output.windows(MARKER.len()).any(|window| window == MARKER) {
-                    return Ok((when - start, running));
+                let text = String::from_utf8_lossy(&output);
+                if text.contains(marker) {
+                    return Ok((when - start, running, text.into_owned()));
                 }
             }
             Err(_) => bail!("No sign of life from {command:?}: {}", String::from_utf8_lossy(&output)),
