@@ -192,8 +192,15 @@ fn run_machine(mut pod: Pod, size: Size, link: &Link, diagnostics: &Diagnostics)
         false => Some(own_root::enter(&pod.directory).map_err(PodError::Mounts)?),
     };
     let volumes = pod.volumes.share.as_deref();
-    let devices =
-        devices::devices(&pod.directory, volumes, &ports, networks, size.cpus, proc.as_ref(), &pod.io_limits)?;
+    let devices = devices::devices(
+        &pod.directory,
+        volumes,
+        &ports,
+        networks,
+        size.cpus,
+        proc.as_ref(),
+        &pod.io_limits,
+    )?;
     for device in devices {
         machine.add_device(device).map_err(PodError::Start)?;
     }

@@ -21,6 +21,7 @@ use nix::sys::wait::WaitStatus;
 use nix::unistd::Pid;
 
 use super::cgroup::Cgroup;
+use super::error::StartError;
 use super::launch;
 use super::notify::Notify;
 use super::plan::{AppPlan, ProcessPlan};
@@ -32,66 +33,7 @@ use super::watch::{Change, Watch};
 use crate::host::Dial;
 use crate::layout::{CGROUP, LOGS, NOTIFY, SOCKETS};
 use crate::root::{self, Volume};
-use crate::stream::{AppEnds, Owner, StreamError, Streams, Terminal};
-
-/// Why an app cannot be started at all.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// Its cgroup.
-    #[error("Cannot make the cgroup of app \"{app}\"")]
-    Cgroup {
-        /// The app.
-        app: String,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// The socket by which it says that it is ready.
-    #[error("Cannot make the notification socket of app \"{app}\"")]
-    Notify {
-        /// The app.
-        app: String,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// Its log.
-    #[error("Cannot make the log socket of app \"{app}\"")]
-    Syslog {
-        /// The app.
-        app: String,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// The sockets it starts with.
-    #[error("Cannot make the sockets of app \"{app}\"")]
-    Sockets {
-        /// The app.
-        app: String,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// Its streams.
-    #[error("Cannot connect app \"{app}\"")]
-    Streams {
-        /// The app.
-        app: String,
-        /// Why.
-        #[source]
-        source: StreamError,
-    },
-    /// Its process.
-    #[error("Cannot make a process for app \"{app}\"")]
-    Process {
-        /// The app.
-        app: String,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-}
+use crate::stream::{AppEnds, Owner, Streams, Terminal};
 
 /// Something that happened to an app.
 #[derive(Debug, Clone, PartialEq, Eq)]

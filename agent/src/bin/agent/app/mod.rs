@@ -5,6 +5,7 @@ mod capability;
 mod cgroup;
 mod command;
 mod environment;
+mod error;
 mod execute;
 mod health;
 mod launch;
