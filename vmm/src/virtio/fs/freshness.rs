@@ -21,6 +21,9 @@ const UNWRITTEN: Duration = Duration::from_secs(60);
 /// For files that the guest writes: longer than many small writes take, shorter than anybody notices.
 const WRITTEN: Duration = Duration::from_millis(10);
 
+/// How many files are remembered: as many as can be open. A guest may open a file while it forgets it, which leaves it here.
+const MOST_WRITTEN: usize = 1 << 20;
+
 /// Which files the guest writes.
 #[derive(Debug, Default)]
 pub(super) struct Freshness {
@@ -75,8 +78,18 @@ impl Freshness {
 
     fn written(&self, inode: u64) {
         if !self.is_written(inode) {
-            self.written.write().unwrap_or_else(PoisonError::into_inner).insert(inode);
+            let mut written = self.written.write().unwrap_or_else(PoisonError::into_inner);
+            if written.len() >= MOST_WRITTEN {
+                written.clear();
+            }
+            written.insert(inode);
         }
+    }
+
+    /// How many files are remembered.
+    #[cfg(test)]
+    pub fn count(&self) -> usize {
+        self.written.read().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     fn is_written(&self, inode: u64) -> bool {
@@ -115,5 +128,14 @@ mod tests {
         assert_eq!(short, Duration::from_secs(1));
         freshness.clear();
         assert_eq!(lifetime(&freshness, 6, libc::S_IFREG), UNWRITTEN);
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let freshness = Freshness::default();
+        for inode in 0..MOST_WRITTEN as u64 + 5 {
+            freshness.opened(inode, libc::O_WRONLY as u32);
+        }
+        assert_eq!(freshness.count(), 5);
     }
 }

@@ -201,3 +201,35 @@ fn check_name(name: &CStr) -> io::Result<()> {
 fn check_offset(offset: u64) -> io::Result<()> {
     i64::try_from(offset).map(drop).map_err(|_| invalid())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use virtiofsd::fuse::InHeader;
+
+    use super::*;
+    use crate::virtio::fs::{CachePolicy, IoLimits, pool::own_file_system_context};
+
+    #[test]
+    fn of_files_that_are_not_there_nothing_is_remembered() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = ShareConfig {
+            tag: "rootfs".into(),
+            directory: directory.path().to_owned(),
+            cache: CachePolicy::Pod,
+            read_only: false,
+            limits: IoLimits::default(),
+        };
+        let opens = thread::spawn(move || {
+            own_file_system_context();
+            let share = Share::new(&config, None).unwrap();
+            for inode in 1000..2000 {
+                let context = Context::from(InHeader::default());
+                share.open(context, inode, false, libc::O_RDWR as u32).unwrap_err();
+            }
+            share.freshness.count()
+        });
+        assert_eq!(opens.join().unwrap(), 0);
+    }
+}

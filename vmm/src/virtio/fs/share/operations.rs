@@ -168,8 +168,10 @@ impl FileSystem for Share {
         flags: u32,
     ) -> io::Result<(Option<u64>, OpenOptions)> {
         let flags = self.open_flags(flags)?;
+        let opened = self.files.open(ctx, inode, kill_priv, flags)?;
+        // Of a file that is there: what a guest makes up is not to be remembered.
         self.freshness.opened(inode, flags);
-        self.files.open(ctx, inode, kill_priv, flags)
+        Ok(opened)
     }
 
     fn create(
