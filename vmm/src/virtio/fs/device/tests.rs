@@ -68,6 +68,16 @@ fn init_agrees_on_what_pods_need() {
 }
 
 #[test]
+fn a_client_without_submounts_is_refused() {
+    let directory = TempDir::new().unwrap();
+    let mut guest = Guest::unintroduced(&share(directory.path()));
+    let flags = (FsOptions::all() - FsOptions::SUBMOUNTS - FsOptions::INIT_EXT).bits() as u32;
+    let init = InitInCompat { major: 7, minor: 38, max_readahead: 1 << 20, flags };
+    assert_eq!(guest.request(Opcode::Init, 0, init.as_slice(), 256), Err(libc::EPROTO));
+    guest.init();
+}
+
+#[test]
 fn files_are_created_written_and_read() {
     let directory = TempDir::new().unwrap();
     let mut guest = Guest::new(&share(directory.path()));

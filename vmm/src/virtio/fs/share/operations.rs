@@ -21,6 +21,10 @@ impl FileSystem for Share {
         if !self.alone.load(Ordering::SeqCst) {
             return Err(io::Error::from_raw_os_error(libc::EBUSY));
         }
+        // Inode numbers of the apps' file systems would collide, and the library would tell stderr at every INIT.
+        if !capable.contains(FsOptions::SUBMOUNTS) {
+            return Err(io::Error::from_raw_os_error(libc::EPROTO));
+        }
         let wanted = self.files.init(capable)?;
         self.writeback.store(wanted.contains(FsOptions::WRITEBACK_CACHE), Ordering::Relaxed);
         Ok(wanted)
