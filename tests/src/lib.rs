@@ -7,6 +7,7 @@
 pub mod aci;
 mod endurance;
 pub mod host;
+pub mod hostile;
 pub mod inside;
 pub mod network;
 pub mod pod;

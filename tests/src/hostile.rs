@@ -1,0 +1,64 @@
+//! Pods whose guest kernel is `tests/hostile-kernel`, under the real VMM.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::{Rkt, Running, aci, host, process};
+
+const LIMIT: Duration = Duration::from_secs(200);
+
+/// The real stage1 image with the hostile kernel in it, which carries out these attacks.
+///
+/// # Panics
+/// Outside the KVM host.
+#[must_use]
+pub fn stage1(attacks: &[&str]) -> PathBuf {
+    let directory = tempfile::tempdir_in(host::data_dir()).expect("a directory");
+    let path = host::data_dir().join(format!("hostile-{}-{}.aci", std::process::id(), attacks[0]));
+    fs::write(directory.path().join("attacks"), attacks.join("\n")).expect("the attacks");
+    let script = r#"set -e; mkdir image; tar -C image --exclude=vmlinux --exclude=initramfs -xf "$1"
+        cp "$2" image/rootfs/usr/lib/rkt/stage1/vmlinux; cp attacks image/rootfs/usr/lib/rkt/stage1/initramfs
+        tar -C image -cf "$3" manifest rootfs"#;
+    let mut command = Command::new("bash");
+    command.current_dir(directory.path()).args(["-c", script, "bash"]);
+    command.arg(host::path("RKT_STAGE1")).arg(host::path("RKT_HOSTILE_KERNEL")).arg(&path);
+    process::run(command, LIMIT).expect_success();
+    path
+}
+
+/// Starts a pod whose guest attacks, in a machine of one CPU and 64 MiB, with options of the pod, `--net` among them, and of its app.
+/// What the guest says comes on stderr.
+///
+/// # Panics
+/// When it cannot start.
+#[track_caller]
+pub fn start(rkt: &Rkt, attacks: &[&str], pod: &[&str], app: &[&str]) -> Running {
+    let choice = format!("--stage1-path={}", stage1(attacks).display());
+    let image = aci::busybox();
+    let run = ["--debug", "run", &choice].map(OsStr::new);
+    let words = run.into_iter().chain(pod.iter().map(OsStr::new)).chain([image.as_os_str()]);
+    let size = ["--memory=64M", "--cpu=1", "--exec", "/bin/true"].map(OsStr::new);
+    rkt.start(words.chain(app.iter().map(OsStr::new)).chain(size))
+}
+
+/// What the guest has said of an attack, or `None` if it has not.
+#[must_use]
+pub fn outcome(stderr: &str, attack: &str) -> Option<String> {
+    let said = stderr.lines().filter_map(|line| line.split_once("hostile ").map(|(_, said)| said));
+    said.filter_map(|line| line.split_once(": "))
+        .find(|(name, _)| *name == attack)
+        .map(|(_, it)| it.to_owned())
+}
+
+/// The directory in /proc of a pod's VMM, the only child of `rkt run`; once it is named so.
+#[must_use]
+pub fn vmm(running: &Running) -> Option<PathBuf> {
+    let keeper = running.pid();
+    let children = fs::read_to_string(format!("/proc/{keeper}/task/{keeper}/children")).ok()?;
+    let process = Path::new("/proc").join(children.split_whitespace().next()?);
+    let name = fs::read_to_string(process.join("comm")).ok()?;
+    (name.trim() == "vmm").then_some(process)
+}
