@@ -86,7 +86,7 @@ fn bytes_and_operations_take_their_time() {
 }
 
 #[test]
-fn others_are_served_while_one_waits_and_all_once_limits_are_lifted() {
+pub fn others_are_served_while_one_waits_and_all_once_limits_are_lifted() {
     let mut shared = Shared::with(rates(1, 0));
     let (node, fh) = shared.file("web");
     let (other, other_fh) = shared.file("db");
