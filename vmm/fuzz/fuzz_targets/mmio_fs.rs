@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use vmm::virtio::fs::{CachePolicy, Fs, ShareConfig};
+use vmm::virtio::fs::{CachePolicy, Fs, IoLimits, ShareConfig};
 use vmm_fuzz::{Step, drive};
 
 static DIRECTORY: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
@@ -19,6 +19,7 @@ fuzz_target!(|steps: Vec<Step>| {
         directory: DIRECTORY.path().to_owned(),
         cache: CachePolicy::Pod,
         read_only: true,
+        limits: IoLimits::default(),
     };
     let fs = Fs::new(&config, 1).expect("a device");
     drive(Box::new(fs), steps);
