@@ -17,7 +17,7 @@ const SEGMENT: u64 = 1448;
 /// One run of iperf3 from the other host, through forwarded ports.
 fn iperf3(client: &Peer, words: &str) -> Value {
     let seconds = 4 * endurance();
-    let said = client.sh(&format!("iperf3 --json -c 10.78.0.1 -p 15201 -t {seconds} {words}"));
+    let said = client.sh(&format!("iperf3 --json -c 10.79.0.1 -p 15201 -t {seconds} {words}"));
     let report: Value = serde_json::from_str(&said).expect("JSON");
     report["end"].clone()
 }
@@ -76,7 +76,7 @@ fn assert_nothing_dropped(namespace: &str) {
 }
 
 #[test]
-fn nginx_and_iperf3_through_forwarded_ports() {
+fn nginx_and_large_files_through_forwarded_ports() {
     let outside = Peer::new("outside", "10.78.0.1/24", "10.78.0.2/24");
     let files = tempfile::tempdir_in(tests::host::data_dir()).expect("a directory");
     let file = files.path().join("file");
@@ -87,18 +87,10 @@ fn nginx_and_iperf3_through_forwarded_ports() {
     let rkt = Rkt::new().limit(LIMIT);
     let script = "set -e
         wget -q -O /var/www/html/file http://10.78.0.2:8000/file
-        iperf3 -s >/dev/null &
         nginx -g 'daemon off;' &
         echo ready; wait";
-    // Two CPUs: two queue pairs.
-    let pod = Pod::of(
-        &rkt,
-        "uuid",
-        &["--port=http:18081", "--port=http:10.78.0.1:18082", "--port=iperf:15201", "--port=iperf-udp:15201"],
-        &nginx_and_iperf3(),
-        &["--memory=256M", "--cpu=2"],
-        script,
-    );
+    let ports = ["--port=http:18081", "--port=http:10.78.0.1:18082"];
+    let pod = Pod::of(&rkt, "uuid", &ports, &nginx_and_iperf3(), &["--memory=256M", "--cpu=2"], script);
     let served = |address: &str| {
         sh(&format!("busybox wget -q -O - http://{address}/ 2>&1 || true")).contains("Welcome to nginx!")
     };
@@ -119,15 +111,36 @@ fn nginx_and_iperf3_through_forwarded_ports() {
     assert!(from_another_pod.expect_success().stdout_text().contains("Welcome to nginx!"));
     // There and back again.
     outside.sh(&format!("busybox wget -q -O - http://10.78.0.1:18081/file | cmp - {}", file.display()));
+    end(pod);
+    fs::remove_file(file).expect("remove the file");
+}
+
+#[test]
+fn iperf3_through_forwarded_ports() {
+    let outside = Peer::new("streams", "10.79.0.1/24", "10.79.0.2/24");
+    let rkt = Rkt::new().limit(LIMIT);
+    // Two CPUs: two queue pairs.
+    let pod = Pod::of(
+        &rkt,
+        "uuid",
+        &["--port=iperf:15201", "--port=iperf-udp:15201"],
+        &nginx_and_iperf3(),
+        &["--memory=256M", "--cpu=2"],
+        "iperf3 -s >/dev/null & echo ready; wait",
+    );
     let snmp = ["enter", &pod.uuid, "/bin/cat", "/proc/net/snmp"];
     tcp(&outside, "");
     tcp(&outside, "-R");
     udp(&outside, "", || receive_buffer_errors(&rkt.run(snmp).expect_success().stdout_text()));
     udp(&outside, "-R", || receive_buffer_errors(&outside.sh("cat /proc/net/snmp")));
     assert_nothing_dropped(&pod.namespace());
+    end(pod);
+}
+
+/// Ends the pod, which leaves nothing.
+fn end(pod: Pod) {
     let uuid = pod.uuid.clone();
     pod.running.signal(15);
     pod.running.finish();
     tests::pod::assert_nothing_left(&uuid);
-    fs::remove_file(file).expect("remove the file");
 }
