@@ -163,9 +163,11 @@ impl Rkt {
     /// Names of files below a directory of the store, without locks and the index.
     pub fn stored(&self) -> Vec<PathBuf> {
         let mut out = Vec::new();
-        walk(&self.data().join("cas"), &mut |path| {
-            let text = path.to_string_lossy();
-            if !text.contains("locks/") && !text.contains("/db/") && path.is_file() {
+        let cas = self.data().join("cas");
+        // By whole prefix: a blob whose digest begins with "db" is in a directory of that name, too.
+        let other = ["db", "imagelocks", "treestorelocks"].map(|dir| cas.join(dir));
+        walk(&cas, &mut |path| {
+            if path.is_file() && !other.iter().any(|dir| path.starts_with(dir)) {
                 out.push(path.to_path_buf());
             }
         });
