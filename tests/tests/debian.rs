@@ -46,7 +46,6 @@ fn run(rkt: &Rkt, program: &str, words: &[&str]) -> Finished {
 }
 
 #[test]
-#[ignore = "minutes of a busy pod: in an emulated host QEMU spoils its guest too often; run it there by name"]
 fn debian_from_a_registry_is_whole_and_works() {
     let rkt = Rkt::new().limit(Duration::from_secs(600));
     let registry = serve(rkt.dir());

@@ -65,7 +65,6 @@ fn status(pid: u32, field: &str) -> u64 {
 }
 
 #[test]
-#[ignore = "a flood of output: QEMU spoils guest or host in every other try where it emulates; run it there by name"]
 fn processes_memory_mounts_descriptors_and_logs() {
     let rkt = Rkt::new().limit(LIMIT);
     let neighbour = Pod::start(&rkt, "neighbour", &["--net=none"], "echo ready; exec sleep 600");
