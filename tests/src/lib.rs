@@ -5,6 +5,7 @@
 //! failure panics, with a message that says what was run and what came back.
 
 pub mod aci;
+pub mod debian;
 mod endurance;
 pub mod host;
 pub mod hostile;

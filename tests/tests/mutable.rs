@@ -112,14 +112,17 @@ fn apps_come_run_and_go_while_the_pod_goes_on() {
     pod.running.wait_for_stdout("web up");
     assert!(pod.app("start", "web").expect_status(1).stderr_text().contains("is running already"));
 
-    // A second one, with a volume, beside it.
+    // A second one, with a volume and a limit, beside it.
     let volume = format!("--mnt-volume=name=data,kind=host,source={},target=/data", shared.path().display());
-    let script = "cat /data/file; echo of the app >/data/answer; touch /mine; exit 3";
-    pod.add("job", &[&volume], script).expect_success();
+    let script = "cat /data/file; echo of the app >/data/answer; touch /mine
+        from=$(cut -d' ' -f1 /proc/uptime); for i in $(seq 100); do : >/tmp/$i; done; to=$(cut -d' ' -f1 /proc/uptime)
+        awk \"BEGIN { print ($to - $from > 1.5) }\" >/data/slow; exit 3";
+    pod.add("job", &[&volume, "--iops=50"], script).expect_success();
     pod.app("start", "job").expect_success();
     wait::until("the end of job", LIMIT, || pod.state("job") == "exited");
     pod.running.wait_for_stdout("of the host");
     assert_eq!(fs::read_to_string(shared.path().join("answer")).expect("an answer"), "of the app\n");
+    assert_eq!(fs::read_to_string(shared.path().join("slow")).expect("an answer"), "1\n");
     let status = pod.app("status", "job").expect_success().stdout_text();
     for part in
         ["name=job\n", "\nexit_code=3\n", "\nstarted_at=2", "\nfinished_at=2", ":/data:(read_only:false)\n"]
