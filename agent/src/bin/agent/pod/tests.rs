@@ -6,6 +6,7 @@ mod health;
 mod host;
 mod namespaces;
 mod sockets;
+mod streams;
 
 use agent::protocol::{GuestMessage, HostMessage, Stdio, StreamKind, WindowSize};
 use serde_json::json;
