@@ -87,6 +87,6 @@ fuzz_target!(|files: (File, Option<Vec<u8>>)| {
     let kernel = written(&bytes);
     let initramfs = files.1.as_deref().map(written);
     if let Ok(image) = load(&memory, kernel.path(), initramfs.as_ref().map(NamedTempFile::path)) {
-        prepare(&memory, &image, &CommandLine::default(), 2).unwrap();
+        prepare(&memory, &image, &CommandLine::default(), 2, &[4, 5]).unwrap();
     }
 });

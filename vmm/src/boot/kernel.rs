@@ -19,6 +19,9 @@ const ELF_MAGIC: [u8; 4] = *b"\x7fELF";
 /// Where a bzImage has its own magic number (Linux boot protocol, "header").
 const BZIMAGE_MAGIC_AT: usize = 0x202;
 const BZIMAGE_MAGIC: [u8; 4] = *b"HdrS";
+/// The magic number of a boot sector, and the newest version of the protocol (the same, "boot_flag", "version").
+const BOOT_FLAG: u16 = 0xaa55;
+const PROTOCOL: u16 = 0x020f;
 /// Where the 64-bit entry of a bzImage is, from its start (Linux boot protocol, "64-bit boot protocol").
 const ENTRY_64: u64 = 0x200;
 /// xloadflags: there is such an entry.
@@ -30,7 +33,7 @@ const PAGE: u64 = 4096;
 pub struct Image {
     /// Where it is entered, and how.
     pub entry: EntryPoint,
-    /// A bzImage's setup header.
+    /// The setup header of a kernel that is entered in 64-bit mode.
     pub header: Option<setup_header>,
     /// The initramfs.
     pub initramfs: Initramfs,
@@ -73,8 +76,23 @@ fn from_elf(loaded: &KernelLoaderResult, path: &Path) -> Result<(Image, u64), Bo
     let PvhBootCapability::PvhEntryPresent(entry) = loaded.pvh_boot_cap else {
         return Err(BootError::NoPvhEntry(path.into()));
     };
-    let image = Image { entry: EntryPoint::Pvh(entry.0), header: None, initramfs: Initramfs::default() };
-    Ok((image, loaded.kernel_end))
+    // Linux has two entries. The one in 64-bit mode does not begin by asking at 256 places whether it runs on Xen.
+    let (entry, header) = match loaded.kernel_load {
+        own if own == entry => (EntryPoint::Pvh(entry.0), None),
+        own => (EntryPoint::Linux64(own.0), Some(vmlinux_header())),
+    };
+    Ok((Image { entry, header, initramfs: Initramfs::default() }, loaded.kernel_end))
+}
+
+/// What a bzImage would say of this kernel.
+fn vmlinux_header() -> setup_header {
+    setup_header {
+        boot_flag: BOOT_FLAG,
+        header: u32::from_le_bytes(BZIMAGE_MAGIC),
+        version: PROTOCOL,
+        initrd_addr_max: u32::MAX,
+        ..Default::default()
+    }
 }
 
 fn from_bzimage(loaded: &KernelLoaderResult, path: &Path) -> Result<(Image, u64), BootError> {

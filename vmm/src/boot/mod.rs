@@ -94,15 +94,16 @@ pub struct Initramfs {
     pub size: u64,
 }
 
-/// Writes everything a loaded `image` needs to start on `cpus` CPUs. Where to enter it.
+/// Writes everything a loaded `image` needs to start on `cpus` CPUs, with devices at interrupt `lines`. Where to enter it.
 pub fn prepare(
     memory: &GuestMemoryMmap,
     image: &Image,
     command_line: &CommandLine,
     cpus: u32,
+    lines: &[u32],
 ) -> Result<EntryPoint, BootError> {
     let text = command_line.terminated()?;
-    write_common(memory, &text, cpus).map_err(BootError::Write)?;
+    write_common(memory, &text, cpus, lines).map_err(BootError::Write)?;
     let written = match &image.header {
         None => pvh::write(memory, image.initramfs),
         Some(header) => linux64::write(memory, header, image.initramfs, text.len()),
@@ -111,10 +112,15 @@ pub fn prepare(
     Ok(image.entry)
 }
 
-fn write_common(memory: &GuestMemoryMmap, command_line: &[u8], cpus: u32) -> Result<(), GuestMemoryError> {
+fn write_common(
+    memory: &GuestMemoryMmap,
+    command_line: &[u8],
+    cpus: u32,
+    lines: &[u32],
+) -> Result<(), GuestMemoryError> {
     memory.write_slice(command_line, GuestAddress(layout::COMMAND_LINE))?;
     for (index, descriptor) in GDT.into_iter().enumerate() {
         memory.write_obj(descriptor, GuestAddress(layout::GDT + 8 * index as u64))?;
     }
-    mp_table::write(memory, cpus)
+    mp_table::write(memory, cpus, lines)
 }

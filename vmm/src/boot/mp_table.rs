@@ -32,11 +32,12 @@ const POINTER: usize = 16;
 /// Bytes of the table's header.
 const HEADER: usize = 44;
 
-/// Writes the table for `cpus` CPUs, whose APICs have their numbers from 0, and an IOAPIC with the next number.
-pub fn write(memory: &GuestMemoryMmap, cpus: u32) -> Result<(), GuestMemoryError> {
+/// Writes the table for `cpus` CPUs, whose APICs have their numbers from 0, and an IOAPIC with the next number. The guest
+/// gives every line it is told of a vector and unmasks it, so it is told of the `lines` that something is connected to.
+pub fn write(memory: &GuestMemoryMmap, cpus: u32, lines: &[u32]) -> Result<(), GuestMemoryError> {
     let address = layout::MP_TABLE;
     memory.write_slice(&pointer(address as u32 + POINTER as u32), GuestAddress(address))?;
-    memory.write_slice(&table(cpus as u8), GuestAddress(address + POINTER as u64))
+    memory.write_slice(&table(cpus as u8, lines), GuestAddress(address + POINTER as u64))
 }
 
 /// The floating pointer (§4.1).
@@ -50,13 +51,13 @@ fn pointer(table: u32) -> Vec<u8> {
 }
 
 /// Header and entries (§4.2, §4.3).
-fn table(cpus: u8) -> Vec<u8> {
+fn table(cpus: u8, lines: &[u32]) -> Vec<u8> {
     let ioapic = cpus;
     let mut entries: Vec<Vec<u8>> = (0..cpus).map(processor).collect();
     entries.push([&[1, 0], b"ISA   ".as_slice()].concat());
     entries.push([[2, ioapic, IOAPIC_VERSION, CPU_ENABLED], layout::IOAPIC.to_le_bytes()].concat());
     // Polarity and trigger as on the bus: active high, edge.
-    entries.extend((0..IOAPIC_LINES as u8).map(|line| vec![3, INTERRUPT, 0, 0, 0, line, ioapic, line]));
+    entries.extend(lines.iter().map(|line| vec![3, INTERRUPT, 0, 0, 0, *line as u8, ioapic, *line as u8]));
     entries.push(vec![4, EXTERNAL, 0, 0, 0, 0, 0, 0]);
     entries.push(vec![4, NMI, 0, 0, 0, 0, ALL, 1]);
 

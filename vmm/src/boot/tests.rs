@@ -82,7 +82,7 @@ fn an_elf_kernel_starts_through_pvh() {
     let mut line = CommandLine::new(false);
     line.push_device(0xd000_0000, 5);
     line.push("word");
-    assert_eq!(prepare(&memory, &image, &line, 3).unwrap(), image.entry);
+    assert_eq!(prepare(&memory, &image, &line, 3, &[5]).unwrap(), image.entry);
     let word = |address| memory.read_obj::<u64>(GuestAddress(address)).unwrap();
     assert_eq!(word(layout::START_INFO), 1 << 32 | 0x336e_c578);
     let (modules, command_line) = (word(layout::START_INFO + 16), word(layout::START_INFO + 24));
@@ -94,11 +94,31 @@ fn an_elf_kernel_starts_through_pvh() {
 }
 
 #[test]
+fn an_elf_kernel_with_an_entry_of_its_own_starts_in_64_bit_mode() {
+    let mut kernel = elf(b"code", true);
+    kernel[24..32].copy_from_slice(&(layout::KERNEL + 2).to_le_bytes());
+    let (memory, image) = load_files(64 << 20, &kernel, Some(b"initramfs!")).unwrap();
+    assert_eq!(image.entry, EntryPoint::Linux64(layout::KERNEL + 2));
+    assert_eq!(prepare(&memory, &image, &CommandLine::new(true), 1, &[4]).unwrap(), image.entry);
+    let zero_page = read(&memory, layout::START_INFO, 4096);
+    assert_eq!(
+        (&zero_page[0x1fe..0x200], &zero_page[0x202..0x208]),
+        (&[0x55, 0xaa][..], &b"HdrS\x0f\x02"[..])
+    );
+    let field = |at: usize| u32::from_le_bytes(zero_page[at..at + 4].try_into().unwrap());
+    assert_eq!(
+        (field(0x218), field(0x21c), field(0x228)),
+        ((64 << 20) - 4096, 10, layout::COMMAND_LINE as u32)
+    );
+    assert_eq!(zero_page[0x1e8], 3, "RAM, the MP table, RAM");
+}
+
+#[test]
 fn a_bzimage_starts_in_64_bit_mode() {
     let (memory, image) = load_files(64 << 20, &bzimage(b"code", 1), Some(&[7; 5000])).unwrap();
     assert_eq!(image.entry, EntryPoint::Linux64(layout::KERNEL + 0x200));
     assert_eq!(read(&memory, layout::KERNEL + 0x200, 4), b"code");
-    prepare(&memory, &image, &CommandLine::new(true), 1).unwrap();
+    prepare(&memory, &image, &CommandLine::new(true), 1, &[4]).unwrap();
     let zero_page = read(&memory, layout::START_INFO, 4096);
     assert_eq!(zero_page[0x202..0x206], *b"HdrS");
     assert_eq!(zero_page[0x210], 0xff);
@@ -123,7 +143,8 @@ fn memory_behind_the_devices_is_in_the_map() {
 fn the_mp_table_is_valid_for_any_number_of_cpus() {
     for cpus in [1, 2, 254] {
         let memory = memory::allocate(memory::SMALLEST).unwrap();
-        mp_table::write(&memory, cpus).unwrap();
+        let lines = [4, 5, 23];
+        mp_table::write(&memory, cpus, &lines).unwrap();
         let sum = |bytes: &[u8]| bytes.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte));
         let pointer = read(&memory, layout::MP_TABLE, 16);
         assert_eq!((&pointer[..4], sum(&pointer)), (b"_MP_".as_slice(), 0));
@@ -133,12 +154,19 @@ fn the_mp_table_is_valid_for_any_number_of_cpus() {
         let table = read(&memory, table, length);
         assert_eq!((&table[..4], sum(&table)), (b"PCMP".as_slice(), 0));
         let mut counts = [0u32; 5];
+        let mut connected = Vec::new();
         let mut at = 44;
         while at < table.len() {
             counts[table[at] as usize] += 1;
+            if table[at] == 3 {
+                // The bus's line and the IOAPIC's, and that APIC's number behind the CPUs'.
+                connected.push(u32::from(table[at + 5]));
+                assert_eq!((table[at + 5], u32::from(table[at + 6])), (table[at + 7], cpus));
+            }
             at += if table[at] == 0 { 20 } else { 8 };
         }
-        assert_eq!(counts, [cpus, 1, 1, 24, 2]);
+        assert_eq!(connected, lines);
+        assert_eq!(counts, [cpus, 1, 1, 3, 2]);
         assert_eq!(
             u32::from(u16::from_le_bytes(table[34..36].try_into().unwrap())),
             counts.iter().sum::<u32>()
@@ -201,8 +229,8 @@ fn command_lines_that_linux_would_cut_are_refused() {
     let image = Image { entry: EntryPoint::Pvh(0), header: None, initramfs: Initramfs::default() };
     let mut line = CommandLine::default();
     line.push("x".repeat(2047));
-    prepare(&memory, &image, &line, 1).unwrap();
+    prepare(&memory, &image, &line, 1, &[]).unwrap();
     line.push("");
-    let error = prepare(&memory, &image, &line, 1).unwrap_err();
+    let error = prepare(&memory, &image, &line, 1, &[]).unwrap_err();
     assert_eq!(error.to_string(), "Kernel command line of 2048 bytes is longer than the 2047 Linux takes");
 }

@@ -131,9 +131,21 @@ impl Machine {
     pub fn prepare(&mut self) -> Result<(), MachineError> {
         let cpus = self.ready.len() as u32;
         let boots = self.ready.first().ok_or(MachineError::Running)?;
-        boots.set_entry(boot::prepare(&self.memory, &self.image, &self.command_line, cpus)?)?;
+        boots.set_entry(boot::prepare(
+            &self.memory,
+            &self.image,
+            &self.command_line,
+            cpus,
+            &self.lines(),
+        )?)?;
         self.prepared = true;
         Ok(())
+    }
+
+    /// Interrupt lines that something is connected to. There is no timer chip.
+    fn lines(&self) -> Vec<u32> {
+        let console = self.bus.console.as_ref().map(|_| serial::LINE);
+        console.into_iter().chain((FIRST_LINE..).take(self.bus.virtio.len())).collect()
     }
 
     /// Starts the vCPUs. In a closed jail the machine must have been prepared.
