@@ -77,7 +77,8 @@ impl Pod {
 #[track_caller]
 pub fn assert_nothing_left(uuid: &str) {
     let left = sh(&format!(
-        "ip netns list | grep {uuid} || true
+        "find /sys/fs/cgroup -name '*{uuid}*'
+         ip netns list | grep {uuid} || true
          grep -rl {uuid} /var/lib/cni 2>/dev/null || true
          for family in iptables ip6tables; do $family -t nat -S | grep {uuid} || true; done"
     ));

@@ -1,8 +1,9 @@
 //! Processes with a time limit: what they wrote, how they ended.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{Read, Seek, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -200,6 +201,16 @@ impl Drop for Running {
 pub fn run(mut command: Command, limit: Duration) -> Finished {
     command.stdin(Stdio::null());
     Running::start(command, limit).finish()
+}
+
+/// The directories in /proc of the processes in a cgroup, without those of the kernel's, of which KVM makes one for each VM.
+///
+/// # Panics
+/// When there is no such cgroup.
+pub fn in_cgroup(cgroup: &Path) -> Vec<PathBuf> {
+    let processes = fs::read_to_string(cgroup.join("cgroup.procs")).expect("a cgroup");
+    let found = processes.lines().map(|pid| Path::new("/proc").join(pid));
+    found.filter(|process| fs::read_link(process.join("exe")).is_ok()).collect()
 }
 
 /// Sends a signal to a process, or with a negative number to a process group; tells whether that worked.

@@ -5,9 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use tests::network::sh;
-use tests::{Rkt, Running, aci};
+use tests::{Rkt, Running, aci, process};
 
-const KILL: i32 = 9;
 const TERM: i32 = 15;
 const NONE: &str = "0000000000000000";
 /// CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID, SETGID, SETUID, MKNOD, SETFCAP, SYS_ADMIN.
@@ -100,6 +99,23 @@ fn assert_alone(vmm: &Path, keeper: &Path) {
     }
 }
 
+/// The directory of the cgroup of a process.
+fn cgroup(process: &Path) -> PathBuf {
+    let text = read(&process.join("cgroup"));
+    Path::new("/sys/fs/cgroup").join(text.trim().strip_prefix("0::/").expect("cgroup v2"))
+}
+
+/// In a cgroup of its own below its caller's, which bounds its threads.
+fn assert_limited(vmm: &Path, keeper: &Path) {
+    let own = cgroup(vmm);
+    assert!(own.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"rkt-")), "{own:?}");
+    assert_eq!(own.parent(), Some(cgroup(keeper).as_path()));
+    assert_eq!(process::in_cgroup(&own), [vmm]);
+    if read(&own.join("cgroup.controllers")).contains("pids") {
+        assert_eq!(read(&own.join("pids.max")), "4096\n");
+    }
+}
+
 /// No way to the host among its descriptors.
 fn assert_no_ways_out(vmm: &Path) {
     for descriptor in fs::read_dir(vmm.join("fd")).expect("descriptors").flatten() {
@@ -123,11 +139,13 @@ fn the_vmm_is_in_an_empty_room_and_its_death_is_the_pods() {
     assert_confined(&vmm);
     assert_alone(&vmm, &keeper);
     assert_no_ways_out(&vmm);
-    let id: i32 = vmm.file_name().and_then(|id| id.to_str()?.parse().ok()).expect("a process id");
-    sh(&format!("kill -{KILL} {id}"));
+    assert_limited(&vmm, &keeper);
+    let cgroup = cgroup(&vmm);
+    fs::write(cgroup.join("cgroup.kill"), "1").expect("a cgroup that can be killed");
     let finished = running.finish().expect_status(254);
     let line = "stage1: Pod failed: The VMM died (signal: 9 (SIGKILL))\n";
     assert_eq!(finished.stderr_text(), line);
+    assert!(!cgroup.exists(), "{cgroup:?} is left");
 }
 
 #[test]

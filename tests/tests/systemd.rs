@@ -47,6 +47,12 @@ fn a_service_is_up_when_its_pod_is_has_its_limits_and_ends_clean() {
     wait::until("the app's lines in the journal", LIMIT, || systemd.journal("pod").contains("ready"));
     let said = systemd.journal("pod");
     assert!(said.contains("in cpus: 1\n") && said.contains("in memory: 1\n"), "{said}");
+    // The unit's cgroup is the pod's: keeper and VMM are in it, and nothing is made below.
+    let cgroup = systemd.cgroup("pod");
+    let processes = process::in_cgroup(&cgroup);
+    assert_eq!(processes.len(), 2, "{processes:?}");
+    let below = fs::read_dir(&cgroup).expect("the unit's cgroup").flatten();
+    assert!(!below.into_iter().any(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())));
     systemd.run(["systemctl", "stop", "pod"]).expect_success();
     assert_eq!(systemd.property("pod", "ActiveState"), "inactive");
     assert_eq!(systemd.property("pod", "Result"), "success");

@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Where the cgroup v2 hierarchy is mounted.
-const HIERARCHY: &str = "/sys/fs/cgroup";
+pub const HIERARCHY: &str = "/sys/fs/cgroup";
 
 /// A share of the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,12 +21,21 @@ impl HostShare {
     /// This process's.
     pub fn own() -> Self {
         let allowed = rustix::thread::sched_getaffinity(None).map_or(1, |set| set.count()).max(1);
-        let groups =
-            groups(Path::new(HIERARCHY), &fs::read_to_string("/proc/self/cgroup").unwrap_or_default());
+        let groups = own_groups();
         let quota = groups.iter().filter_map(|group| quota(&read(group, "cpu.max"))).min();
         let memory = groups.iter().filter_map(|group| read(group, "memory.max").trim().parse().ok()).min();
         HostShare { cpus: quota.map_or(allowed, |quota| quota.min(allowed)), memory }
     }
+}
+
+/// The directory of this process's cgroup, if there are cgroups v2 and it sees its own.
+pub fn own_group() -> Option<PathBuf> {
+    // Where version 1 has the usual place, that of version 2 leads nowhere, or to what is no cgroup.
+    own_groups().into_iter().next().filter(|group| group.join("cgroup.controllers").exists())
+}
+
+fn own_groups() -> Vec<PathBuf> {
+    groups(Path::new(HIERARCHY), &fs::read_to_string("/proc/self/cgroup").unwrap_or_default())
 }
 
 /// The directories of the cgroup and of those it is in, as far as this process sees them (cgroups(7),

@@ -18,6 +18,7 @@ mod activation;
 mod apps;
 pub mod arguments;
 mod attach;
+mod cgroup;
 mod clients;
 mod clock;
 mod conditions;

@@ -1,10 +1,12 @@
 //! The `run` entrypoint: from stage0's exec to the pod's end, as the pod's keeper.
 
-use std::{io, process};
+use std::{io, os::fd::AsFd, process};
 
 use super::{
     activation::HostSockets,
     arguments::RunArguments,
+    cgroup::Cgroup,
+    diagnostics,
     directory::PodDirectory,
     error::PodError,
     host_share::HostShare,
@@ -28,7 +30,10 @@ pub fn run(arguments: RunArguments) -> Result<Ending, PodError> {
     let sockets = HostSockets::take(&manifest)?;
     let mut networks = Networks::prepare(&arguments, &sockets.without_forwards(&manifest), &directory)?;
     let size = sizing::size(&manifest, HostShare::own());
-    let ending = match divide(&arguments) {
+    let debug = arguments.debug;
+    let cgroup = Cgroup::make(&arguments.uuid, &directory);
+    let cgroup = noted("Cannot make the pod's cgroup", cgroup, debug).flatten();
+    let ending = match divide(&arguments, cgroup.as_ref()) {
         Ok((Side::Vmm(link), signals)) => {
             let network = networks.namespace();
             // Ways to the host that are the keeper's alone.
@@ -41,17 +46,30 @@ pub fn run(arguments: RunArguments) -> Result<Ending, PodError> {
         }
         Err(error) => Err(PodError::Resource(error)),
     };
+    if let Some(cgroup) = cgroup {
+        noted("Cannot remove the pod's cgroup", cgroup.remove(), debug);
+    }
     networks.tear_down();
     ending
 }
 
+/// A pod goes on without a cgroup of its own; only who looks for it hears why.
+fn noted<T>(failure: &str, result: io::Result<T>, debug: bool) -> Option<T> {
+    if let Err(error) = &result
+        && debug
+    {
+        diagnostics::print_line(&format!("stage1: {failure}: {error}"));
+    }
+    result.ok()
+}
+
 /// Both processes are to have the signals blocked. There is no thread yet.
-fn divide(arguments: &RunArguments) -> io::Result<(Side, Signals)> {
+fn divide(arguments: &RunArguments, cgroup: Option<&Cgroup>) -> io::Result<(Side, Signals)> {
     if arguments.interactive {
         terminal::remember();
     }
     let signals = Signals::block(true)?;
-    Ok((keeper::split(!arguments.disable_jail)?, signals))
+    Ok((keeper::split(!arguments.disable_jail, cgroup.map(AsFd::as_fd))?, signals))
 }
 
 fn keep(

@@ -15,6 +15,7 @@
 //! guest has run, the end of the pod's networks above all, is the keeper's. It is the process whose id users and service
 //! managers know. Each ends with the other: the VMM by the kernel's hand, the keeper as a failed pod.
 
+mod fork;
 mod link;
 #[cfg(test)]
 mod tests;
@@ -24,14 +25,14 @@ mod wire;
 use std::{
     fs::File,
     io,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
 #[cfg(test)]
 use rustix::net::SendFlags;
 use rustix::{
     net::{AddressFamily, SocketFlags, SocketType, socketpair},
-    process::{Pid, Signal, set_parent_process_death_signal},
+    process::{Signal, set_parent_process_death_signal},
     thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe},
 };
 
@@ -54,20 +55,16 @@ pub fn send_signal(socket: &OwnedFd, number: i32) {
 }
 
 /// Makes two processes of one, which must not have other threads: the child gets copies of everything else. A child that is
-/// `apart` sees no process but itself.
-pub fn split(apart: bool) -> io::Result<Side> {
+/// `apart` sees no process but itself. It begins in `cgroup`, if there is one that takes it.
+pub fn split(apart: bool, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Side> {
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
     let own = if apart { Some(namespace_for_children()?) } else { None };
-    // SAFETY: there is one thread, so the child's copy of memory is whole and no lock in it is held by another.
-    let pid = unsafe { libc::fork() };
-    if let Some(own) = own.filter(|_| pid != 0) {
+    let child = fork::fork(cgroup);
+    if let Some(own) = own.filter(|_| !matches!(child, Ok(None))) {
         // Children from now on, network plugins, see what this process sees.
         move_into_link_name_space(own.as_fd(), Some(LinkNameSpaceType::ProcessID))?;
     }
-    if pid < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    if let Some(pid) = Pid::from_raw(pid) {
+    if let Some(pid) = child? {
         return Ok(Side::Keeper(Vmm::new(pid, ours)?));
     }
     drop(ours);

@@ -20,7 +20,7 @@ static ALONE: Mutex<()> = Mutex::new(());
 fn play(script: impl FnOnce(&Link), keep: impl FnOnce(&Vmm)) -> Result<Ending, KeeperError> {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let signals = Signals::block(true).unwrap();
-    match split(true).unwrap() {
+    match split(true, None).unwrap() {
         Side::Vmm(link) => {
             signals.give_up();
             script(&link);
