@@ -7,6 +7,7 @@
 pub mod aci;
 pub mod debian;
 mod endurance;
+pub mod footprint;
 pub mod host;
 pub mod hostile;
 pub mod inside;
