@@ -40,9 +40,10 @@ fn all(pods: &Pods) -> anyhow::Result<(Vec<record::Listed>, Vec<anyhow::Error>)>
             match pods.open_in(place, uuid) {
                 // It moved meanwhile: it is listed where it went, or it is gone.
                 Ok(None) => {}
-                Ok(Some(pod)) => match record::Listed::new(&pod) {
-                    Ok(pod) => listed.push(pod),
-                    Err(error) => errors.push(describe(&pod, error)),
+                Ok(Some(pod)) => match (record::Listed::new(&pod), pod.has_moved()) {
+                    (_, Ok(true)) => {}
+                    (Ok(pod), _) => listed.push(pod),
+                    (Err(error), _) => errors.push(describe(&pod, error)),
                 },
                 Err(error) => errors.push(error.into()),
             }
@@ -64,5 +65,49 @@ fn report(errors: &[anyhow::Error]) {
     output::error_line(format_args!("list: {} error(s) encountered when listing pods:", errors.len()));
     for error in errors {
         output::error_line(format_args!("list: ----------------------------------------\nlist: {error:#}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::pod::State;
+
+    /// Looks at the only pod, again and again, until somebody has moved it on.
+    fn look(pods: &Pods, uuid: uuid::Uuid, started: &mpsc::Sender<()>) {
+        loop {
+            let (listed, errors) = all(pods).unwrap();
+            assert!(errors.is_empty(), "{errors:?}");
+            let [found] = listed.as_slice() else { panic!("{listed:?}") };
+            assert_eq!((found.uuid, pods.find(&uuid.to_string()).unwrap()), (uuid, uuid));
+            if found.state == State::Exited || started.send(()).is_err() {
+                return;
+            }
+        }
+    }
+
+    #[test]
+    fn a_pod_that_moves_is_neither_missed_nor_damaged_nor_held_up() {
+        for _ in 0..300 {
+            // In memory, where moving is as quick as looking.
+            let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+            let pods = Pods::new(dir.path());
+            let mut pod = pods.create().unwrap();
+            pod.write_manifest(&appc::PodManifest::default()).unwrap();
+            pod.move_to(Place::Prepared).unwrap();
+            let uuid = pod.uuid();
+            drop(pod);
+            let (starts, started) = mpsc::channel();
+            std::thread::scope(|scope| {
+                let pods = &pods;
+                scope.spawn(move || look(pods, uuid, &starts));
+                // Dropped when this fails: nobody looks for ever.
+                let started = started;
+                started.recv().unwrap();
+                pods.open(uuid).unwrap().lock().unwrap().move_to(Place::Run).unwrap();
+            });
+        }
     }
 }

@@ -92,7 +92,13 @@ fn run(words: &[String]) -> anyhow::Result<u8> {
     let mut pod = uuid_arg::one(&pods, flags.uuid.as_ref(), flags.uuid_file.as_ref())?;
     wait(&mut pod, flags.wait, |pod| Ok(!pod.state().is_active()))?;
     wait(&mut pod, flags.wait_ready, is_ready)?;
-    let listed = Listed::new(&pod)?;
+    let listed = loop {
+        let listed = Listed::new(&pod);
+        if !pod.has_moved()? {
+            break listed?;
+        }
+        pod.refresh()?;
+    };
     match flags.format {
         Format::Text => output::print(text(&pod, &listed)?),
         Format::Json => output::print_line(to_json(&record(&listed))?),

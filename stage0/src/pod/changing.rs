@@ -1,10 +1,12 @@
 //! A running pod whose apps this process changes.
 
 use std::fs::File;
+use std::io::ErrorKind;
 use std::ops::Deref;
 
 use appc::PodManifest;
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
 use super::locked::replace_durably;
 use super::{LockedPod, Pod, PodError};
@@ -34,7 +36,24 @@ impl Pod {
         let lock = File::open(&path).map_err(PodError::io("open", &path))?;
         rustix::io::retry_on_intr(|| flock(&lock, FlockOperation::LockExclusive))
             .map_err(PodError::io("lock", &path))?;
-        Ok(ChangingPod { files: LockedPod::new(self), _lock: lock })
+        Ok(ChangingPod { files: LockedPod::new(self, None), _lock: lock })
+    }
+
+    /// Takes the lock of changes unless another process holds it, or the pod is gone.
+    pub(super) fn try_lock_changes(&self) -> Result<Option<File>, PodError> {
+        let path = self.path().join(LOCK_FILE);
+        let lock = match File::open(&path) {
+            // Its maker died before it had one.
+            Err(error) if error.kind() == ErrorKind::NotFound && !self.has_moved()? => File::create(&path),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            opened => opened,
+        };
+        let lock = lock.map_err(PodError::io("open", &path))?;
+        match rustix::io::retry_on_intr(|| flock(&lock, FlockOperation::NonBlockingLockExclusive)) {
+            Ok(()) => Ok(Some(lock)),
+            Err(Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(PodError::io("lock", &path)(error)),
+        }
     }
 }
 

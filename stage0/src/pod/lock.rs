@@ -5,9 +5,13 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
+
+/// How long a look at a lock may take, on a busy machine.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// An open directory, locked or to be locked.
 #[derive(Debug)]
@@ -29,20 +33,29 @@ impl DirLock {
         Ok(())
     }
 
-    /// Waits for a shared lock.
-    pub fn shared(&self) -> io::Result<()> {
-        retry(|| flock(&self.dir, FlockOperation::LockShared))?;
-        Ok(())
+    /// Takes the exclusive lock unless another process holds one. Returns whether it was taken. Who only looks
+    /// ([`is_held`](Self::is_held)) has a shared one for a moment, and is waited for.
+    pub fn try_exclusive(&self) -> io::Result<bool> {
+        let patience = Instant::now() + LOOK;
+        loop {
+            if taken(retry(|| flock(&self.dir, FlockOperation::NonBlockingLockExclusive)))? {
+                return Ok(true);
+            }
+            if self.is_held()? || Instant::now() >= patience {
+                return Ok(false);
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
-    /// Takes the exclusive lock unless another process holds one. Returns whether it was taken.
-    pub fn try_exclusive(&self) -> io::Result<bool> {
-        taken(retry(|| flock(&self.dir, FlockOperation::NonBlockingLockExclusive)))
+    /// Takes a shared lock unless another process holds the exclusive one. Returns whether it was taken.
+    pub fn try_shared(&self) -> io::Result<bool> {
+        taken(retry(|| flock(&self.dir, FlockOperation::NonBlockingLockShared)))
     }
 
     /// Whether another process holds the exclusive lock.
     pub fn is_held(&self) -> io::Result<bool> {
-        let free = taken(retry(|| flock(&self.dir, FlockOperation::NonBlockingLockShared)))?;
+        let free = self.try_shared()?;
         if free {
             retry(|| flock(&self.dir, FlockOperation::Unlock))?;
         }
@@ -111,6 +124,24 @@ mod tests {
         let first = DirLock::open(dir.path()).unwrap();
         assert!(!first.is_held().unwrap());
         assert!(DirLock::open(dir.path()).unwrap().try_exclusive().unwrap());
+    }
+
+    #[test]
+    fn who_only_looks_keeps_nobody_from_the_lock_for_long() {
+        let dir = tempfile::tempdir().unwrap();
+        let looks = DirLock::open(dir.path()).unwrap();
+        let takes = DirLock::open(dir.path()).unwrap();
+        assert!(looks.try_shared().unwrap());
+        std::thread::scope(|scope| {
+            let taken = scope.spawn(|| takes.try_exclusive().unwrap());
+            std::thread::sleep(LOOK / 10);
+            drop(looks);
+            assert!(taken.join().unwrap());
+        });
+        let stays = DirLock::open(dir.path()).unwrap();
+        drop(takes);
+        assert!(stays.try_shared().unwrap());
+        assert!(!DirLock::open(dir.path()).unwrap().try_exclusive().unwrap());
     }
 
     #[test]

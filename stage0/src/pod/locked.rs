@@ -19,6 +19,8 @@ const LOCK_FILE_MODE: u32 = 0o600;
 #[derive(Debug)]
 pub struct LockedPod {
     pod: Pod,
+    /// The lock of changes, of a pod that was taken over by it.
+    _changes: Option<File>,
 }
 
 impl Deref for LockedPod {
@@ -30,9 +32,9 @@ impl Deref for LockedPod {
 }
 
 impl LockedPod {
-    /// The lock of the pod's directory has been taken.
-    pub(super) fn new(pod: Pod) -> Self {
-        Self { pod }
+    /// The lock of the pod's directory has been taken, or that of changes.
+    pub(super) fn new(pod: Pod, changes: Option<File>) -> Self {
+        Self { pod, _changes: changes }
     }
 
     /// Moves the pod; its state is that of the new place when this returns, even after a crash.

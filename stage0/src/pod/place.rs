@@ -20,12 +20,12 @@ pub enum Place {
 }
 
 impl Place {
-    /// Every place.
+    /// Every place, in the order in which pods go through them: who looks in this order misses none that moves.
     pub const ALL: [Self; 6] =
         [Self::Embryo, Self::Prepare, Self::Prepared, Self::Run, Self::ExitedGarbage, Self::Garbage];
 
-    /// Where UUIDs given by users are looked for.
-    pub const SEARCHED: [Self; 4] = [Self::Run, Self::ExitedGarbage, Self::Prepare, Self::Prepared];
+    /// Where UUIDs given by users are looked for, in that order, too.
+    pub const SEARCHED: [Self; 4] = [Self::Prepare, Self::Prepared, Self::Run, Self::ExitedGarbage];
 
     /// The directory's name.
     pub fn dir_name(self) -> &'static str {

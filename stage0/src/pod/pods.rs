@@ -78,7 +78,7 @@ impl Pods {
         dir.exclusive().map_err(PodError::io("lock", &path))?;
         let is_ours = dir.is_at(&path).map_err(PodError::io("examine", &path))?;
         let pod = Pod { pods: self.clone(), uuid, place: Place::Embryo, dir, locked: true };
-        Ok(is_ours.then(|| LockedPod::new(pod)))
+        Ok(is_ours.then(|| LockedPod::new(pod, None)))
     }
 
     /// The pods in `place`, sorted. Entries that are no UUIDs are not pods.
@@ -168,20 +168,37 @@ impl Pod {
         Ok(())
     }
 
+    /// Whether the pod is no longer where it was: what has been read by its path since may be of no pod at all.
+    pub fn has_moved(&self) -> Result<bool, PodError> {
+        let path = self.path();
+        Ok(!self.dir.is_at(&path).map_err(PodError::io("examine", &path))?)
+    }
+
     /// Takes the pod over, unless another process holds it or has moved it meanwhile.
+    ///
+    /// In places where the exclusive lock says that a pod is being prepared or runs, only those who do that may have it: what
+    /// they have left, for ever, is taken over by the lock of changes, and is shown as what it is.
     pub fn try_lock(self) -> Result<Option<LockedPod>, PodError> {
         let path = self.path();
-        let locked = self.dir.try_exclusive().map_err(PodError::io("lock", &path))?;
-        if !locked || !self.dir.is_at(&path).map_err(PodError::io("examine", &path))? {
+        let (locked, work) = match self.place {
+            Place::Prepare | Place::Run => {
+                let left = self.dir.try_shared().map_err(PodError::io("lock", &path))?;
+                let work = if left { self.try_lock_changes()? } else { None };
+                (work.is_some(), work)
+            }
+            _ => (self.dir.try_exclusive().map_err(PodError::io("lock", &path))?, None),
+        };
+        if !locked || self.has_moved()? {
             return Ok(None);
         }
-        Ok(Some(LockedPod::new(Pod { locked: true, ..self })))
+        let locked = work.is_none();
+        Ok(Some(LockedPod::new(Pod { locked, ..self }, work)))
     }
 
     /// Takes the pod over or says who does not let it go.
     pub fn lock(self) -> Result<LockedPod, PodError> {
-        let (uuid, place) = (self.uuid, self.place);
-        self.try_lock()?.ok_or(PodError::Busy { uuid, state: State::of(place, true) })
+        let (uuid, state) = (self.uuid, self.state());
+        self.try_lock()?.ok_or(PodError::Busy { uuid, state })
     }
 }
 

@@ -82,3 +82,30 @@ fn files_are_read_back() {
     locked.write("pid", b"x").unwrap();
     assert!(matches!(pod.pid(), Err(PodError::Content { .. })));
 }
+
+#[test]
+fn a_pod_that_has_ended_is_shown_as_that_while_it_is_taken_over() {
+    let (_dir, pods) = pods();
+    for (place, held, left) in [
+        (Place::Prepare, State::Preparing, State::AbortedPrepare),
+        (Place::Run, State::Running, State::Exited),
+    ] {
+        let mut owner = pods.create().unwrap();
+        if place != Place::Prepare {
+            owner.move_to(place).unwrap();
+        }
+        let open = || pods.open(owner.uuid()).unwrap();
+        assert!(open().state() == held && open().try_lock().unwrap().is_none());
+        let uuid = owner.uuid();
+        drop(owner);
+        let mut taken = pods.open(uuid).unwrap().lock().unwrap();
+        let state = || pods.open(uuid).unwrap().state();
+        assert_eq!((state(), taken.state()), (left, left));
+        let busy = pods.open(uuid).unwrap().lock().unwrap_err().to_string();
+        assert_eq!(busy, format!("pod \"{uuid}\" is {left} and locked by another process"));
+        taken.move_to(Place::ExitedGarbage).unwrap();
+        assert!(pods.open(uuid).unwrap().try_lock().unwrap().is_none(), "two delete it");
+        drop(taken);
+        assert!(pods.open(uuid).unwrap().try_lock().unwrap().is_some());
+    }
+}
