@@ -11,6 +11,7 @@ pub mod footprint;
 pub mod host;
 pub mod hostile;
 pub mod inside;
+pub mod machine;
 pub mod network;
 pub mod pod;
 pub mod process;
