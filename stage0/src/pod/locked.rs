@@ -63,8 +63,8 @@ impl LockedPod {
         self.write("pod", &json)
     }
 
-    /// Writes a file of the pod, making its directories. Readers see the old or the new file, never a part;
-    /// [`sync`](Self::sync) makes it last.
+    /// Writes a file of the pod, making its directories. Readers see, and a crash leaves, the old or the new file, never a part: without
+    /// these files a pod could neither be listed nor its networks be left.
     pub fn write(&self, name: &str, content: &[u8]) -> Result<(), PodError> {
         self.write_with_mode(name, content, FILE_MODE)
     }
@@ -97,18 +97,19 @@ impl LockedPod {
     }
 }
 
-/// Writes aside and renames.
+/// Writes aside, and renames what is on disk: a crash leaves the old or the new file.
 fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let aside = aside(path);
-    write_new(&aside, content, mode)?;
+    let file = write_new(&aside, content, mode)?;
+    if !content.is_empty() {
+        file.sync_data()?;
+    }
     std::fs::rename(&aside, path)
 }
 
-/// Writes aside, and renames what is on disk: a crash leaves the old or the new file.
+/// The same; when this returns, a crash leaves the new file.
 pub(super) fn replace_durably(path: &Path, content: &[u8]) -> io::Result<()> {
-    let aside = aside(path);
-    write_new(&aside, content, FILE_MODE)?.sync_all()?;
-    std::fs::rename(&aside, path)?;
+    replace(path, content, FILE_MODE)?;
     path.parent().map_or(Ok(()), sync_dir)
 }
 
