@@ -59,7 +59,7 @@ fn flags_and_the_image_say_how_an_app_starts() {
     let refused = "write: touch: /tmp/x: Read-only file system";
     inside::expect(&finished, "changed", &["where: /tmp", "own: flag", refused]);
     inside::expect(&finished, "path", &["was found as /opt/bin/looked-up"]);
-    inside::expect(&finished, "relative", &["was found as /opt/bin/looked-up"]);
+    inside::expect(&finished, "relative", &["was found as bin/looked-up"]);
     for (app, how) in [
         ("plain", "0 /var image"),
         ("changed", "0 /tmp flag"),
@@ -93,11 +93,9 @@ fn what_cannot_be_started_is_named() {
     let frozen = format!("{writable},readOnly=true");
     let finished = rkt.run(["run", "--net=none", &frozen, &image]).expect_status(1);
     let said = finished.stderr_text();
-    assert!(said.contains("Error: pre-start handler failed with status 1\n"), "{said}");
-    assert_eq!(
-        finished.stdout_text(),
-        "/bin/sh: can't create /seen/before-executed: Read-only file system\n"
-    );
+    assert!(said.contains("can't create /seen/before-executed: Read-only file system\n"), "{said}");
+    assert!(said.ends_with("Error: pre-start handler failed with status 1\n"), "{said}");
+    assert_eq!(finished.stdout_text(), "");
 }
 
 /// What Docker's configuration says, made by umoci.
@@ -173,7 +171,7 @@ fn a_docker_images_configuration_is_followed() {
         "docker",
         &[
             "user: 70 71 /home/app app",
-            "capabilities: 00000000a80425fb 0000000000000000",
+            "capabilities: 0000000000000000 00000000a80425fb",
             "environment: docker",
             "where: /srv",
             "arguments: 2 one two words",

@@ -45,8 +45,9 @@ impl Sandbox {
 
     fn adding(&self, name: &str, flags: &[&str], script: &str) -> Vec<String> {
         let name = format!("--name={name}");
-        let words = [self.uuid.as_str(), &self.image, &name, "--exec=/bin/sh", "--", "-c", script];
-        [&["app", "add"], flags, &words].concat().into_iter().map(str::to_owned).collect()
+        let app = ["app", "add", &self.uuid, &self.image, &name];
+        let words = ["--exec=/bin/sh", "--", "-c", script];
+        [&app[..], flags, &words].concat().into_iter().map(str::to_owned).collect()
     }
 
     /// `rkt app VERB --app=APP UUID`.

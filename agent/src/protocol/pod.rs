@@ -58,6 +58,9 @@ pub struct AppSpec {
     /// How to find out whether it is well; none if nobody wants to know.
     #[serde(default)]
     pub health: Option<HealthCheck>,
+    /// Whether its working directory is made if it is missing, as Docker does.
+    #[serde(default)]
+    pub make_directory: bool,
     /// Volumes, in the order they are mounted.
     #[serde(default)]
     pub mounts: Vec<VolumeMount>,

@@ -52,6 +52,14 @@ const SIGNALS: [(&str, i32); 31] = [
 const RT_MIN: i32 = 34;
 const RT_MAX: i32 = 64;
 
+/// The annotation by which images converted from Docker's format are known (`appc-schema` §8).
+pub const DOCKER_REPOSITORY: &str = "appc.io/docker/repository";
+
+/// Whether an image was converted from Docker's format.
+pub fn from_docker(image: &ImageManifest) -> bool {
+    image.annotations.get(DOCKER_REPOSITORY).is_some()
+}
+
 /// How an app is run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Hints {
@@ -61,6 +69,8 @@ pub struct Hints {
     pub stop_signal: Option<i32>,
     /// How to find out whether it is well.
     pub health: Option<HealthCheck>,
+    /// Its image was made for Docker.
+    pub from_docker: bool,
     /// Lines for the user.
     pub warnings: Vec<String>,
 }
@@ -84,7 +94,7 @@ impl Hints {
                 None
             })
         });
-        Hints { notify, stop_signal, health, warnings }
+        Hints { notify, stop_signal, health, from_docker: from_docker(image), warnings }
     }
 }
 

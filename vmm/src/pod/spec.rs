@@ -57,6 +57,7 @@ pub fn describe(app: &RuntimeApp, interactive: bool, hints: &Hints, mounts: &[Vo
         notify: hints.notify,
         stop_signal: hints.stop_signal,
         health: hints.health.clone(),
+        make_directory: hints.from_docker,
         mounts: mounts.to_vec(),
         ..app_spec(app.name.as_str(), stdio(interactive, app))
     }
@@ -71,6 +72,7 @@ pub fn app_spec(name: &str, stdio: Stdio) -> AppSpec {
         notify: false,
         stop_signal: None,
         health: None,
+        make_directory: false,
         mounts: Vec::new(),
         sockets: Vec::new(),
     }

@@ -9,9 +9,7 @@ use agent::protocol::{MemoryVolume, VolumeMount};
 use appc::{AcName, ImageManifest, MountPoint, PodManifest, RuntimeApp, VolumeKind};
 
 use super::{VolumeError, tree::Access};
-
-/// The annotation by which images converted from Docker's format are known (`appc-schema` §8).
-const DOCKER_REPOSITORY: &str = "appc.io/docker/repository";
+use crate::pod::hints::from_docker;
 
 /// The volumes of a pod.
 #[derive(Debug, Default)]
@@ -111,8 +109,7 @@ fn by_name(
         let read_only = volume.read_only.unwrap_or(point.read_only);
         return plan.mount(volume.name.to_string(), volume, &point.path, read_only, None);
     }
-    let from_docker = image.annotations.get(DOCKER_REPOSITORY).is_some();
-    let fill = from_docker.then(|| Fill { app: app.name.clone(), path: point.path.clone() });
+    let fill = from_docker(image).then(|| Fill { app: app.name.clone(), path: point.path.clone() });
     plan.warnings.push(format!(
         "warning: no volume specified for mount point \"{}\" of app {}, implicitly creating an \"empty\" volume; \
          it will be removed when the pod is garbage-collected",

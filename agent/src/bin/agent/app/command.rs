@@ -158,6 +158,7 @@ fn process(of_app: &ProcessPlan, spec: &CommandSpec) -> ProcessPlan {
     }
     if let Some(directory) = &spec.working_directory {
         process.working_directory = directory.clone();
+        process.make_directory = false;
     }
     process
 }

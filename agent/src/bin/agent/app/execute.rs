@@ -133,10 +133,8 @@ pub fn execute(
     }
     let arguments = exec.iter().map(|word| CString::new(word.as_str())).collect::<Result<Vec<_>, _>>()?;
     let block = environment_block(&environment)?;
-    chdir(plan.working_directory.as_str()).map_err(|error| LaunchError::WorkingDirectory {
-        path: plan.working_directory.clone(),
-        source: error.into(),
-    })?;
+    enter(&plan.working_directory, plan.make_directory)
+        .map_err(|source| LaunchError::WorkingDirectory { path: plan.working_directory.clone(), source })?;
     restrict(&plan.privileges, user)?;
     let command = exec.first().map_or("", String::as_str);
     let path = environment.get("PATH").unwrap_or(DEFAULT_PATH);
@@ -149,6 +147,16 @@ pub fn execute(
         installed.map_err(|source| LaunchError::Set { what: "seccomp filter", source })?;
     }
     Err(run(command, path, &arguments, &block))
+}
+
+fn enter(directory: &str, make: bool) -> io::Result<()> {
+    match chdir(directory) {
+        Err(Errno::ENOENT) if make => {
+            fs::create_dir_all(directory)?;
+            Ok(chdir(directory)?)
+        }
+        entered => Ok(entered?),
+    }
 }
 
 fn environment_block(environment: &Environment) -> Result<Vec<CString>, NulError> {

@@ -95,6 +95,8 @@ pub struct ProcessPlan {
     pub sockets: Vec<String>,
     /// Where it starts.
     pub working_directory: String,
+    /// Whether that is made if it is missing.
+    pub make_directory: bool,
     /// What it may do.
     pub privileges: Privileges,
 }
@@ -141,7 +143,11 @@ impl AppPlan {
             stop_signal: spec.stop_signal,
             health: spec.health.clone().filter(|check| !check.exec.is_empty()),
             sockets: spec.sockets.clone(),
-            process: ProcessPlan { notify: spec.notify, ..process(runtime, app, privileges) },
+            process: ProcessPlan {
+                notify: spec.notify,
+                make_directory: spec.make_directory,
+                ..process(runtime, app, privileges)
+            },
             pre_start: handler(EventHandlerName::PreStart),
             post_stop: handler(EventHandlerName::PostStop),
         })
@@ -161,6 +167,7 @@ fn process(runtime: &RuntimeApp, app: &appc::App, privileges: Privileges) -> Pro
         notify: false,
         sockets: Vec::new(),
         working_directory: working_directory.to_owned(),
+        make_directory: false,
         privileges,
     }
 }

@@ -66,6 +66,8 @@ fn commands_are_looked_up_in_the_apps_path_and_directory() {
     let outcome = PodUnderTest::new().app_with("web", app(&["pwd"], "/absent")).run();
     let line = "Error: Unable to enter working directory \"/absent\": No such file or directory (os error 2)";
     assert_eq!((outcome.status, outcome.diagnostics()), (200, vec![line]));
+    let made = PodUnderTest::new().app_with("web", app(&["pwd"], "/absent/below")).make_directory();
+    assert_eq!(output(made), "/absent/below\n");
 }
 
 #[test]

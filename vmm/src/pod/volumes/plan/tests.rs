@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::pod::hints::DOCKER_REPOSITORY;
 
 fn app(name: &str, mounts: Value, points: Value) -> Value {
     json!({

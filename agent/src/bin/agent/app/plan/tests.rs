@@ -21,6 +21,7 @@ fn pod(app: serde_json::Value) -> PodSpec {
             notify: false,
             stop_signal: None,
             health: None,
+            make_directory: false,
             sockets: Vec::new(),
             mounts: vec![],
         }],

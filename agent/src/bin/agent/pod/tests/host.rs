@@ -46,6 +46,7 @@ pub struct PodUnderTest {
     mounts: Vec<Vec<VolumeMount>>,
     notify: bool,
     mutable: bool,
+    make_directory: bool,
     stop_signal: Option<i32>,
     health: Option<HealthCheck>,
     /// The sockets every app starts with.
@@ -164,6 +165,7 @@ impl PodUnderTest {
             sockets: vec![],
             notify: false,
             mutable: false,
+            make_directory: false,
             stop_signal: None,
             health: None,
             dns,
@@ -237,6 +239,12 @@ impl PodUnderTest {
         HostMessage::StartApp { app, spec: Box::new(of_app) }
     }
 
+    /// Makes working directories that are missing.
+    pub fn make_directory(mut self) -> Self {
+        self.make_directory = true;
+        self
+    }
+
     /// Asks the apps to end by this signal.
     pub fn stop_signal(mut self, signal: i32) -> Self {
         self.stop_signal = Some(signal);
@@ -303,6 +311,7 @@ impl PodUnderTest {
             notify: self.notify,
             stop_signal: self.stop_signal,
             health: self.health.clone(),
+            make_directory: self.make_directory,
             mounts: mounts.clone(),
             sockets: self.sockets.clone(),
         });
