@@ -10,7 +10,7 @@ const TERM: i32 = 15;
 /// Of a pod, from its start to its end: the last of a hundred is started long after the first.
 const LIMIT: Duration = Duration::from_secs(1400);
 
-/// Guest RAM of each pod, in MiB.
+/// What the app of each pod may have, in MiB. Its machine has more.
 const MEMORY: u64 = 64;
 /// How many are started at once.
 const AT_ONCE: usize = 10;

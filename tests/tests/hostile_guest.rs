@@ -254,6 +254,54 @@ fn packets_of_any_shape_stop_nothing_but_themselves() {
 }
 
 #[test]
+fn full_volumes_and_races_lead_nowhere_either() {
+    const RACED: &str = "over";
+    const RACES: &[(&str, &str)] = &[
+        ("fs-quota", "as much each time"),
+        ("net-lengths", "used 0"),
+        ("net-buffers", "used 0"),
+        ("net-any-header", "used 0"),
+        ("net-index-jump", "used 0"),
+        ("race-rings", RACED),
+        ("race-resets", RACED),
+        ("race-registers", RACED),
+        ("net-sound-packet", "used 0"),
+        ("sound-request", "used 512"),
+        ("vsock-sound-connection", "accepted"),
+        ("fs-sound-request", "errno 0"),
+    ];
+    let rkt = Rkt::new().limit(LIMIT);
+    let outside = Outside::make(&rkt);
+    // A volume that is soon full, of files as of bytes.
+    let small = outside.directory.join("a").display().to_string();
+    sh(&format!("mount -t tmpfs -o size=256k,nr_inodes=24 small {small}"));
+    let volumes = outside.volumes();
+    let options: Vec<_> = ["--net=default"].into_iter().chain(volumes.iter().map(String::as_str)).collect();
+    let names: Vec<_> = RACES.iter().map(|(name, _)| *name).chain(["halt"]).collect();
+    let mounts = ["a", "b", "c"].map(|name| format!("--mount=volume={name},target=/{name}"));
+    let mounts = mounts.each_ref().map(String::as_str);
+    let pod = hostile::start_without_vhost(&rkt, &names, &options, &mounts, 2);
+    wait_for(&pod, "halt");
+    let vmm = hostile::vmm(&pod).expect("the VMM");
+    let (memory, threads, idle) = (status(&vmm, "VmHWM"), status(&vmm, "Threads"), busy(&vmm, WHILE));
+    eprintln!("VmHWM {memory} KiB, {threads} threads, ticks while halted {idle:?}");
+    pod.signal(TERM);
+    let said = pod.finish().expect_status(128 + TERM).stderr_text();
+    eprintln!("{said}");
+    assert!(said.contains("in user space"), "{said}");
+    // No machine has more CPUs than its host.
+    let alone = std::thread::available_parallelism().is_ok_and(|cpus| cpus.get() == 1);
+    for (attack, outcome) in RACES {
+        let outcome = if alone && *outcome == RACED { "no second processor" } else { *outcome };
+        assert_eq!(hostile::outcome(&said, attack).as_deref(), Some(outcome), "{attack}");
+    }
+    assert!(memory < MOST_MEMORY && idle.values().sum::<u64>() < TICKS / 10, "{memory} KiB, {idle:?}");
+    outside.assert_untouched();
+    assert_eq!(sh(&format!("ls -A {small}; umount {small}")), "");
+    assert_nothing_left(&rkt);
+}
+
+#[test]
 fn a_flood_takes_no_more_than_the_threads_of_its_devices() {
     let rkt = Rkt::new().limit(LIMIT);
     let pod = hostile::start(&rkt, &["flood"], &["--net=none"], &[]);

@@ -13,7 +13,7 @@ global_asm!(
 
     .section .text.boot, "ax"
     .code32
-    .global pvh_entry
+    .global pvh_entry, pml4, descriptors
 pvh_entry:
     cld
     mov $stack_end, %esp

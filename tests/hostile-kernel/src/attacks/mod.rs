@@ -5,6 +5,7 @@ mod endings;
 mod floods;
 mod fs;
 mod net;
+mod races;
 mod transport;
 mod vsock;
 
@@ -18,12 +19,13 @@ pub type Attack = fn(&mut Guest) -> Outcome;
 /// Attacks with their names.
 type Table = &'static [(&'static str, Attack)];
 
-const ALL: [Table; 7] = [
+const ALL: [Table; 8] = [
     transport::ATTACKS,
     fs::ATTACKS,
     vsock::ATTACKS,
     balloon::ATTACKS,
     net::ATTACKS,
+    races::ATTACKS,
     floods::ATTACKS,
     endings::ATTACKS,
 ];

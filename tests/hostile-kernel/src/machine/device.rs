@@ -91,11 +91,16 @@ impl Device {
     pub fn set_up(&self, index: u16) -> Queue {
         self.write(register::QUEUE_SEL, u32::from(index));
         let size = self.read(register::QUEUE_NUM_MAX);
-        let slot = (self.base / WINDOW % MAX_QUEUES) * MAX_QUEUES + u64::from(index);
-        let queue = Queue::new(*self, index, size as u16, ram::RINGS + slot * RING);
-        ram::fill(ram::RINGS + slot * RING, RING, 0);
+        let queue = self.queue(index, size as u16);
+        ram::fill(queue.descriptors(), RING, 0);
         self.describe(size, [queue.descriptors(), queue.available(), queue.used()]);
         queue
+    }
+
+    /// One of its queues, where it is in this kernel's memory.
+    pub fn queue(&self, index: u16, size: u16) -> Queue {
+        let slot = (self.base / WINDOW % MAX_QUEUES) * MAX_QUEUES + u64::from(index);
+        Queue::new(*self, index, size, ram::RINGS + slot * RING)
     }
 
     /// Writes what describes the selected queue, and says that it is ready. Whether the device thinks so.
@@ -124,6 +129,18 @@ impl Device {
     pub fn start_with<const N: usize>(&self, features: u32) -> [Queue; N] {
         self.negotiate(features);
         let queues = core::array::from_fn(|index| self.set_up(index as u16));
+        self.go();
+        queues
+    }
+
+    /// Negotiates, sets up all queues, and starts the device: the first two of them. With several processors some devices have more, and
+    /// need them all.
+    pub fn start_whole(&self) -> [Queue; 2] {
+        self.negotiate(0);
+        let queues = [0, 1].map(|index| self.set_up(index));
+        for index in 2..MAX_QUEUES as u16 {
+            self.set_up(index);
+        }
         self.go();
         queues
     }

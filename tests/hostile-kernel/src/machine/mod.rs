@@ -6,6 +6,7 @@ mod guest;
 pub mod port;
 mod queue;
 pub mod ram;
+pub mod second;
 mod share;
 mod start_info;
 mod time;

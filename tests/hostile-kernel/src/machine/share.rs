@@ -55,7 +55,7 @@ impl Answer {
 impl Share {
     /// Starts the device and says INIT.
     pub fn mount(device: Device) -> Self {
-        let mut share = Share { queues: device.start(), unique: 0, leaked: false };
+        let mut share = Share { queues: device.start_whole(), unique: 0, leaked: false };
         let answer = share.ask(op::INIT, 0, &fuse::init(fuse::USUAL | fuse::SUBMOUNTS));
         assert!(answer.is_done(), "INIT: {}", answer.outcome());
         share

@@ -2,6 +2,7 @@
 
 mod hoards;
 mod outside;
+mod quota;
 mod races;
 mod requests;
 
@@ -48,6 +49,7 @@ pub(super) const ATTACKS: Table = &[
     ("fs-init-in-between", requests::init_in_between),
     ("fs-never-forget", hoards::never_forget),
     ("fs-never-release", hoards::never_release),
+    ("fs-quota", quota::all_of_it),
     ("fs-any-request", requests::any_request),
     ("fs-sound-request", |guest| {
         guest.unmount();
