@@ -60,8 +60,7 @@ fn limits_size_the_machine() {
     let text = rkt.run(limited).expect_success().stdout_text();
     let numbers: Vec<u64> = text.lines().map(|line| line.parse().expect("a number")).collect();
     let [cpus, memory_kib] = numbers[..] else { panic!("{text}") };
-    let host_cpus = std::thread::available_parallelism().expect("CPUs").get() as u64;
-    assert_eq!(cpus, host_cpus.min(2));
+    assert_eq!(cpus, 2);
     // 192 MB and 128 MiB of overhead, less what the kernel keeps for itself.
     let given_kib = 192_000_000 / 1024 + 128 * 1024;
     assert!(

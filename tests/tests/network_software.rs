@@ -19,6 +19,7 @@ fn iperf3(client: &Peer, words: &str) -> Value {
     let seconds = 4 * endurance();
     let said = client.sh(&format!("iperf3 --json -c 10.79.0.1 -p 15201 -t {seconds} {words}"));
     let report: Value = serde_json::from_str(&said).expect("JSON");
+    assert!(report["error"].is_null(), "{said}");
     report["end"].clone()
 }
 
@@ -126,7 +127,8 @@ fn iperf3_through_forwarded_ports() {
         &["--port=iperf:15201", "--port=iperf-udp:15201"],
         &nginx_and_iperf3(),
         &["--memory=256M", "--cpu=2"],
-        "iperf3 -s >/dev/null & echo ready; wait",
+        // Port 5201, listened at.
+        "iperf3 -s >/dev/null & until grep -q ':1451 .* 0A ' /proc/net/tcp /proc/net/tcp6; do sleep 0.1; done; echo ready; wait",
     );
     let snmp = ["enter", &pod.uuid, "/bin/cat", "/proc/net/snmp"];
     tcp(&outside, "");

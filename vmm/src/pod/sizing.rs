@@ -17,6 +17,8 @@ const OWN: u64 = 32 * MIB;
 const LEAST: u64 = 96 * MIB;
 /// More than any guest kernel here can drive.
 const MOST_CPUS: u32 = 254;
+/// How many of a machine's CPUs may take turns on one of the host's: what was asked for is given within reason, and images ask, too.
+const TURNS: u32 = 4;
 
 /// The size of a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,14 +34,14 @@ pub fn size(manifest: &PodManifest, host: HostShare) -> Size {
     Size { cpus: cpus(manifest, host.cpus), memory: memory(manifest, host.memory) }
 }
 
-/// The pod's limit, or the sum of the apps', each in whole CPUs; more than the host has would only take turns.
+/// The pod's limit, or the sum of the apps', each in whole CPUs; as many as the host has where nothing is said.
 fn cpus(manifest: &PodManifest, host_cpus: u32) -> u32 {
-    let most = host_cpus.clamp(1, MOST_CPUS);
+    let most = host_cpus.saturating_mul(TURNS).clamp(1, MOST_CPUS);
     let of_pod = cpu_limit(&manifest.isolators);
     let of_apps = || manifest.apps.iter().filter_map(|app| cpu_limit(isolators(app)?)).collect();
     let limits: Vec<_> = of_pod.map_or_else(of_apps, |limit| vec![limit]);
     match limits.as_slice() {
-        [] => most,
+        [] => host_cpus.clamp(1, MOST_CPUS),
         limits => limits.iter().fold(0, |sum: u32, limit| sum.saturating_add(*limit)).clamp(1, most),
     }
 }
@@ -124,7 +126,9 @@ mod tests {
     fn limits_add_up() {
         let limited = pod(&[(Some("192Mi"), Some("1500m")), (Some("64Mi"), Some("1"))]);
         assert_eq!(size(&limited, cpus(8)), Size { cpus: 3, memory: (192 + 64 + 128) * MIB });
-        assert_eq!(size(&limited, cpus(2)).cpus, 2);
+        assert_eq!(size(&limited, cpus(1)).cpus, 3);
+        let large = pod(&[(Some("192Mi"), Some("12"))]);
+        assert_eq!((size(&large, cpus(8)).cpus, size(&large, cpus(2)).cpus), (12, 8));
         let mixed = pod(&[(Some("1Gi"), None), (None, Some("100m"))]);
         assert_eq!(size(&mixed, cpus(8)), Size { cpus: 1, memory: (1024 + 128 + 128) * MIB });
     }
@@ -147,6 +151,7 @@ mod tests {
         assert_eq!(size.cpus, MOST_CPUS);
         assert!(size.memory > 1 << 60);
         assert_eq!(super::size(&pod(&[(None, Some("0"))]), cpus(4)).cpus, 1);
+        assert_eq!(super::size(&pod(&[(None, None)]), cpus(1000)).cpus, MOST_CPUS);
     }
 
     #[test]
