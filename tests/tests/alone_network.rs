@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tests::network::{NetD, sh};
-use tests::{Rkt, aci, endurance, host};
+use tests::{Rkt, aci, endurance, host, wait};
 
 const KILL: i32 = 9;
 const LIMIT: Duration = Duration::from_secs(1400);
@@ -52,6 +52,17 @@ fn pods_killed_at_random_leave_nothing_after_gc() {
             rkt.run(["gc", "--grace-period=0s"]).expect_success();
         }
     }
+    // A plugin that is killed early leaves no masquerading, and the next one's removal of it must not fail.
+    let pod = rkt.start(run);
+    let rules = "iptables -t nat -S POSTROUTING | grep killed";
+    wait::until("masquerading", LIMIT, || !sh(&format!("{rules} || true")).is_empty());
+    pod.signal(KILL);
+    pod.finish();
+    sh(&format!(
+        "{rules} | sed 's/^-A/-D/' | while read -r rule; do
+            eval iptables -t nat \"$rule\"; for how in F X; do iptables -t nat -$how ${{rule##* -j }}; done
+         done"
+    ));
     let collected = rkt.run(["gc", "--grace-period=0s"]).expect_success().stderr_text();
     assert_eq!(collected.matches("problem").count(), 0, "{collected}");
     assert_eq!(networks(), before);

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     config::PluginConfig,
+    masquerade,
     plugin::{Action, Call, PluginError, Plugins},
     record::Attachment,
 };
@@ -47,7 +48,9 @@ pub fn del(
         let kind = Attachment::kind(plugin);
         say(&format!("teardown - executing net-plugin {kind}"));
         let config = config(attachment, plugin, attachment.result.as_ref());
-        let left = plugins.del(kind, &config, &call(attachment, Action::Del, container, namespace));
+        let leave = || plugins.del(kind, &config, &call(attachment, Action::Del, container, namespace));
+        // It has removed the interface before it failed, and does not look for masquerading without one.
+        let left = leave().or_else(|error| if masquerade::is_missing(&error) { leave() } else { Err(error) });
         outcome = outcome.and(left);
     }
     outcome

@@ -15,6 +15,7 @@ mod error;
 mod flannel;
 mod join;
 mod link;
+mod masquerade;
 mod namespace;
 mod neighbours;
 mod plan;
