@@ -22,11 +22,11 @@ pub struct Remote {
 }
 
 impl Index {
-    /// Notes where an image came from.
+    /// Notes where an image came from. It is missing if another process has removed it since.
     pub fn set_remote(&self, remote: &Remote) -> Result<(), StoreError> {
-        self.db.execute(
+        let noted = self.db.execute(
             "INSERT OR REPLACE INTO remote (url, signature_url, etag, max_age, download_time, key)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE EXISTS (SELECT 1 FROM image WHERE key = ?6)",
             params![
                 remote.url,
                 remote.signature_url,
@@ -36,7 +36,7 @@ impl Index {
                 remote.key.as_str()
             ],
         )?;
-        Ok(())
+        if noted == 0 { Err(StoreError::Missing(remote.key.clone())) } else { Ok(()) }
     }
 
     /// What was fetched from `url` last.

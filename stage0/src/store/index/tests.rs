@@ -66,9 +66,12 @@ fn prefixes_and_remotes() {
         key: image.key.clone(),
     };
     index.set_remote(&remote).unwrap();
-    assert_eq!(index.remote("u").unwrap(), Some(remote));
+    assert_eq!(index.remote("u").unwrap().as_ref(), Some(&remote));
     index.remove_image(&image.key).unwrap();
     assert_eq!(index.remote("u").unwrap(), None);
+    // Another process may remove an image while it is fetched.
+    let gone = index.set_remote(&remote);
+    assert!(matches!(&gone, Err(StoreError::Missing(key)) if *key == image.key), "{gone:?}");
 }
 
 #[test]
