@@ -274,7 +274,6 @@ fn ports_reach_apps_of_later_and_stats_go_on_until_the_pod_ends() {
 
 /// Whatever is killed half-way, what it was about can be done, and removed without a trace.
 #[test]
-#[ignore = "the agent may never answer `app rm` of an app with a volume that was stopped as soon as it ran: nearly always with one CPU"]
 fn changes_killed_half_way_can_be_done_again() {
     const KILLS: u64 = 4;
     let pod = Sandbox::start(&[]);

@@ -22,6 +22,8 @@ pub const HIDDEN_FS: &str = "/run/hidden/fs";
 pub const HIDDEN_FS_CGROUP: &str = "/run/hidden/fs/cgroup";
 /// Where sysfs is mounted for a moment, to set the machine up.
 pub const SYSFS: &str = "/run/sysfs";
+/// Where the counters of FUSE are mounted for a moment.
+pub const FUSECTL: &str = "/run/fusectl";
 /// Pseudo-terminal file systems of interactive apps, by app name.
 pub const TERMINALS: &str = "/run/pts";
 

@@ -10,7 +10,7 @@
 
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use agent::protocol::{Condition, WindowSize};
@@ -23,6 +23,7 @@ use nix::unistd::Pid;
 use super::cgroup::Cgroup;
 use super::error::StartError;
 use super::launch;
+use super::namespaces::Namespaces;
 use super::notify::Notify;
 use super::plan::{AppPlan, ProcessPlan};
 use super::probe::Probe;
@@ -50,6 +51,15 @@ pub enum Event {
     Gone(i32),
 }
 
+/// A mount of the agent's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mount {
+    /// Of what the host has mounted below a share.
+    Share(PathBuf),
+    /// Of a volume in memory.
+    Memory(PathBuf),
+}
+
 #[derive(Debug)]
 enum State {
     Launching { main: Pid, report: Report },
@@ -71,6 +81,8 @@ pub struct App {
     syslog: Option<Syslog>,
     /// None once its main process has ended: nobody would take what comes.
     sockets: Option<Sockets>,
+    /// Keeps what it has mounted until nothing can be under way there any more ([`crate::machine::wait_until_quiet`]).
+    namespaces: Option<Namespaces>,
     state: State,
     events: Vec<Event>,
 }
@@ -113,6 +125,7 @@ impl App {
             notify,
             syslog: Some(syslog),
             sockets: Some(sockets),
+            namespaces: None,
             state: State::Launching { main, report },
             events,
         })
@@ -123,9 +136,15 @@ impl App {
         &self.plan.name
     }
 
-    /// The volumes it mounts.
-    pub fn volumes(&self) -> impl Iterator<Item = &Volume> {
-        self.plan.root.volumes.iter()
+    /// Mounts of the agent's that are there for this app alone, once it has ended.
+    pub fn mounts(&self) -> Vec<Mount> {
+        let of_volume = |volume: &Volume| match volume.memory {
+            None => Some(Mount::Share(volume.source.clone())),
+            Some(memory) if memory.own => Some(Mount::Memory(volume.source.clone())),
+            Some(_) => None,
+        };
+        let volumes = self.plan.root.volumes.iter().filter_map(of_volume);
+        volumes.chain([Mount::Share(self.plan.rootfs.clone())]).collect()
     }
 
     /// Whether it is at work, as far as it lets the agent know.
@@ -184,6 +203,7 @@ impl App {
         {
             let main = *main;
             self.state = State::Running { main };
+            self.namespaces = Namespaces::of(main).ok();
             self.watch.begin(Instant::now());
             self.events.push(Event::Started(main));
         }

@@ -27,5 +27,5 @@ mod watch;
 pub use cgroup::delegate;
 pub use command::{Command, CommandError};
 pub use leftovers::clear;
-pub use life::{App, Event, exit_status};
+pub use life::{App, Event, Mount, exit_status};
 pub use plan::{AppPlan, PlanError};

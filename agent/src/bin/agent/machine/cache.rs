@@ -20,9 +20,9 @@ const SETTINGS: [(&str, &str); 3] = [("read_ahead_kb", "1024"), ("strict_limit",
 ///
 /// Linux keeps names for as long as the host has vouched for them, and with them the host keeps files open that it has deleted.
 pub fn forget_names() -> io::Result<()> {
-    // 2: names and inodes; 4: no line about it in the kernel's log (Documentation/admin-guide/sysctl/vm.rst). What was used
-    // lately may only grow old the first time.
-    (0..2).try_for_each(|_| fs::write("/proc/sys/vm/drop_caches", "6"))
+    // 4: no line about it in the kernel's log from now on; 2: names and inodes (Documentation/admin-guide/sysctl/vm.rst). What
+    // was used lately may only grow old the first time.
+    ["4", "2", "2"].into_iter().try_for_each(|what| fs::write("/proc/sys/vm/drop_caches", what))
 }
 
 /// Lets the share mounted at `at` use the page cache as a disk does.

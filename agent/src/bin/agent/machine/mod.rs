@@ -5,6 +5,7 @@ mod filesystems;
 mod identity;
 mod memory;
 mod network;
+mod quiet;
 mod sysctl;
 
 pub use cache::forget_names;
@@ -12,4 +13,5 @@ pub use filesystems::{BootError, enter_root, make_root, mount_share, touch_submo
 pub use identity::{IdentityError, assume, follow_clock};
 pub use memory::{provide as provide_memory, remove as remove_memory};
 pub use network::{NetworkError, configure, loopback_up};
+pub use quiet::wait_until_quiet;
 pub use sysctl::{SysctlError, set as set_parameters};

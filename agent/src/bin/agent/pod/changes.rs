@@ -1,6 +1,7 @@
 //! Apps that come and go while the pod runs.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,8 @@ use appc::RuntimeApp;
 use nix::mount::{MntFlags, umount2};
 
 use super::{Pod, PodError};
-use crate::app::{App, AppPlan, clear};
+use crate::app::{App, AppPlan, Mount, clear};
+use crate::failure;
 use crate::layout::VOLUMES;
 use crate::machine;
 
@@ -58,7 +60,7 @@ impl Pod<'_> {
             // No host asks for that.
             return Ok(());
         }
-        self.apps.retain(|ended| ended.name() != spec.name);
+        self.let_go(&spec.name)?;
         clear(&spec.name);
         for mount in spec.mounts.iter().filter(|mount| mount.memory.is_none()) {
             machine::touch_submount(&Path::new(VOLUMES).join(&mount.source));
@@ -71,21 +73,40 @@ impl Pod<'_> {
 
     /// Lets go of an app, so that the host can take its files away.
     pub(super) fn forget_app(&mut self, app: String) -> Result<(), PodError> {
-        for volume in self.apps.iter().filter(|ended| ended.name() == app).flat_map(App::volumes) {
-            match volume.memory {
-                Some(memory) if memory.own => machine::remove_memory(&volume.source),
-                Some(_) => {}
+        let ended = |known: &&App| known.name() == app && known.is_done();
+        let mounts: Vec<_> = self.apps.iter().filter(ended).flat_map(App::mounts).collect();
+        self.let_go(&app)?;
+        for mount in mounts {
+            match mount {
+                Mount::Memory(path) => machine::remove_memory(&path),
                 // Only directories were mounted.
-                None => drop(umount2(&volume.source, MntFlags::MNT_DETACH)),
+                Mount::Share(path) => drop(umount2(&path, MntFlags::MNT_DETACH)),
             }
         }
-        self.apps.retain(|ended| ended.name() != app || !ended.is_done());
         // Before its cgroup goes, which names are accounted to: those of a dying one are out of reach for a while.
-        if let Err(error) = machine::forget_names() {
-            let text = format!("Warning: cannot forget the files of app {app}: {error}");
-            self.control.queue(&GuestMessage::Diagnostic { app: None, text })?;
-        }
+        let forgotten = machine::forget_names();
+        self.warn("forget the files", &app, forgotten)?;
         clear(&app);
         Ok(self.control.queue(&GuestMessage::AppForgotten { app })?)
+    }
+
+    /// Drops what is known of an app that has ended, and with it the last hold of its mounts.
+    fn let_go(&mut self, app: &str) -> Result<(), PodError> {
+        let gone = |known: &App| known.name() == app && known.is_done();
+        if !self.apps.iter().any(gone) {
+            return Ok(());
+        }
+        let quiet = machine::wait_until_quiet();
+        self.warn("wait for the files", app, quiet)?;
+        self.apps.retain(|known| !gone(known));
+        Ok(())
+    }
+
+    fn warn(&mut self, action: &str, app: &str, result: io::Result<()>) -> Result<(), PodError> {
+        if let Err(error) = result {
+            let text = format!("Warning: cannot {action} of app {app}: {}", failure::reason(&error));
+            self.control.queue(&GuestMessage::Diagnostic { app: None, text })?;
+        }
+        Ok(())
     }
 }

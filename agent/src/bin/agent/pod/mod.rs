@@ -127,6 +127,7 @@ impl Pod<'_> {
         if self.spec.debug {
             eprintln!("rkt agent: starting app {name}: {:?}", plan.process.exec);
         }
+        machine::touch_submount(&plan.rootfs);
         let in_memory =
             plan.root.volumes.iter().filter_map(|volume| Some((volume.memory?, volume.source.as_path())));
         for (volume, path) in in_memory {
