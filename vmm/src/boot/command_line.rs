@@ -14,6 +14,8 @@ impl CommandLine {
         // A panic becomes a triple fault at once, which this process sees.
         line.push("panic=-1");
         line.push("reboot=t");
+        // A kernel that has stumbled may have lost what everything else waits for. Its pod ends instead.
+        line.push("oops=panic");
         // Nothing calibrates or doubts clocks: KVM's clock and the time stamp counter are right.
         line.push("tsc=reliable");
         line.push("no_timer_check");

@@ -89,7 +89,7 @@ fn an_elf_kernel_starts_through_pvh() {
     assert_eq!((word(modules), word(modules + 8)), (expected.address, 10));
     let text = String::from_utf8(read(&memory, command_line, 2048)).unwrap();
     let text = text.split('\0').next().unwrap();
-    assert!(text.starts_with("panic=-1 reboot=t ") && text.contains(" quiet "), "{text}");
+    assert!(text.starts_with("panic=-1 reboot=t oops=panic ") && text.contains(" quiet "), "{text}");
     assert!(text.ends_with(" virtio_mmio.device=4K@0xd0000000:5 word"), "{text}");
 }
 
