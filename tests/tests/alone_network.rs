@@ -34,8 +34,14 @@ fn pods_killed_at_random_leave_nothing_after_gc() {
     let run = run.map(|word| if word.ends_with(".aci") { image.as_str() } else { word });
     rkt.run(["fetch", &image]).expect_success();
     // Bridges stay: they are the network's, not a pod's. So do the chains that portmap fills.
-    let warm_up = rkt.start(run);
-    std::thread::sleep(Duration::from_secs(8));
+    let saved = rkt.dir().join("uuid");
+    let save = format!("--uuid-file-save={}", saved.display());
+    let warm_up = rkt.start([&run[..1], &[save.as_str()], &run[1..]].concat());
+    wait::until("the first pod", LIMIT, || {
+        std::fs::read_to_string(&saved).is_ok_and(|uuid| uuid.len() == 36)
+    });
+    let uuid = std::fs::read_to_string(&saved).expect("the pod's UUID");
+    rkt.run(["status", "--wait-ready=600s", &uuid]).expect_success();
     warm_up.signal(15);
     warm_up.finish();
     rkt.run(["gc", "--grace-period=0s"]).expect_success();

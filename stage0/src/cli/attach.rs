@@ -1,10 +1,9 @@
 //! `rkt attach`.
 
-use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::running::{app, program, started};
-use super::{Verb, parse, uuid_arg};
+use super::{Verb, parse, uuid_arg::PodArg};
 use crate::pod::Pods;
 use crate::stage1::{self, Entrypoint};
 
@@ -38,13 +37,8 @@ pub struct Attach {
     #[arg(long, value_name = "MODE", default_value = "auto")]
     mode: Mode,
 
-    /// Read the UUID from this file
-    #[arg(long, value_name = "FILE")]
-    uuid_file: Option<PathBuf>,
-
-    /// The pod
-    #[arg(value_name = "UUID")]
-    uuid: Option<String>,
+    #[command(flatten)]
+    pod: PodArg,
 }
 
 /// What to attach to.
@@ -120,7 +114,7 @@ fn run(words: &[String]) -> anyhow::Result<u8> {
     let parsed = parse::parse::<Attach>((VERB.command)(), words)?;
     let flags = parsed.own;
     let data_dir = parsed.global.data_dir()?;
-    let pod = uuid_arg::one(&Pods::new(&data_dir), flags.uuid.as_ref(), flags.uuid_file.as_ref())?;
+    let pod = flags.pod.find(&Pods::new(&data_dir))?;
     let (pod, _) = started(pod)?;
     let app = app(&pod, flags.app.as_deref(), VERB.name)?;
     let program = program(&pod, &data_dir, Entrypoint::Attach)?;

@@ -1,9 +1,7 @@
 //! `rkt cat-manifest`.
 
-use std::path::PathBuf;
-
 use super::shown_manifest::ManifestFlags;
-use super::{Verb, parse, uuid_arg};
+use super::{Verb, parse, uuid_arg::PodArg};
 use crate::pod::Pods;
 
 /// `rkt cat-manifest`.
@@ -21,19 +19,14 @@ pub struct CatManifest {
     #[command(flatten)]
     shown: ManifestFlags,
 
-    /// Read the UUID from this file
-    #[arg(long, value_name = "FILE")]
-    uuid_file: Option<PathBuf>,
-
-    /// The pod
-    #[arg(value_name = "UUID")]
-    uuid: Option<String>,
+    #[command(flatten)]
+    pod: PodArg,
 }
 
 fn run(words: &[String]) -> anyhow::Result<u8> {
     let parsed = parse::parse::<CatManifest>((VERB.command)(), words)?;
     let flags = parsed.own;
     let pods = Pods::new(&parsed.global.data_dir()?);
-    let manifest = uuid_arg::one(&pods, flags.uuid.as_ref(), flags.uuid_file.as_ref())?.manifest()?;
+    let manifest = flags.pod.find(&pods)?.manifest()?;
     flags.shown.print(&manifest)
 }

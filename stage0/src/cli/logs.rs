@@ -1,14 +1,13 @@
 //! `rkt logs`.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use jiff::Timestamp;
 
-use super::{Verb, parse, uuid_arg};
+use super::{Verb, parse, uuid_arg::PodArg};
 use crate::display::GoDuration;
 use crate::logs::{DIRECTORY, LogReader, Merged, Record, Stream, Tail};
 use crate::pod::{Pod, Pods, State};
@@ -57,13 +56,8 @@ pub struct Logs {
     #[arg(long, short)]
     timestamps: bool,
 
-    /// Read the UUID from this file
-    #[arg(long, value_name = "FILE")]
-    uuid_file: Option<PathBuf>,
-
-    /// The pod
-    #[arg(value_name = "UUID")]
-    uuid: Option<String>,
+    #[command(flatten)]
+    pod: PodArg,
 }
 
 /// A moment, or how long ago it was.
@@ -108,7 +102,7 @@ fn run(words: &[String]) -> anyhow::Result<u8> {
     let parsed = parse::parse::<Logs>((VERB.command)(), words)?;
     let flags = parsed.own;
     let pods = Pods::new(&parsed.global.data_dir()?);
-    let mut pod = uuid_arg::one(&pods, flags.uuid.as_ref(), flags.uuid_file.as_ref())?;
+    let mut pod = flags.pod.find(&pods)?;
     let uuid = pod.uuid();
     let ran = pod.state() == State::Running || pod.state().is_after_run();
     anyhow::ensure!(ran, "pod \"{uuid}\" has not run yet: it is {}", pod.state());

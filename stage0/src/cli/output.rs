@@ -4,8 +4,10 @@ use std::io::Write as _;
 
 /// Writes to stdout.
 pub fn print(text: impl std::fmt::Display) {
+    // Formatted first: standard output would write every line by itself.
+    let text = text.to_string();
     let mut stdout = std::io::stdout().lock();
-    let _ = write!(stdout, "{text}").and_then(|()| stdout.flush());
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
 
 /// Writes a line to stdout.

@@ -1,9 +1,10 @@
 //! `rkt rm`.
 
-use std::path::PathBuf;
-
 use super::collect::Collector;
-use super::{FAILURE, Verb, output, parse, uuid_arg};
+use super::{
+    FAILURE, Verb, output, parse,
+    uuid_arg::{self, PodArgs},
+};
 use crate::log;
 use crate::pod::{LockedPod, Place, Pod, Pods, State};
 
@@ -19,24 +20,19 @@ pub const VERB: Verb = Verb {
 /// Flags of `rkt rm`.
 #[derive(Debug, clap::Args)]
 pub struct Rm {
-    /// Read the UUID from this file
-    #[arg(long, value_name = "FILE")]
-    uuid_file: Option<PathBuf>,
-
-    /// The pods
-    #[arg(value_name = "UUID")]
-    uuids: Vec<String>,
+    #[command(flatten)]
+    pods: PodArgs,
 }
 
 fn run(words: &[String]) -> anyhow::Result<u8> {
     let parsed = parse::parse::<Rm>((VERB.command)(), words)?;
     let flags = parsed.own;
-    let uuids = uuid_arg::several(&flags.uuids, flags.uuid_file.as_ref())?;
+    let uuids = flags.pods.prefixes()?;
     let pods = Pods::new(&parsed.global.data_dir()?);
     let collector = Collector::new(&parsed.global);
     let mut failed = false;
     for prefix in &uuids {
-        let removed = uuid_arg::one(&pods, Some(prefix), None).and_then(|pod| remove(&collector, pod));
+        let removed = uuid_arg::find(&pods, prefix).and_then(|pod| remove(&collector, pod));
         if let Err(error) = removed {
             failed = true;
             log::error(VERB.name, &error);

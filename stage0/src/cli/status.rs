@@ -1,6 +1,5 @@
 //! `rkt status` (reference §1.5).
 
-use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
@@ -8,7 +7,7 @@ use anyhow::Context as _;
 
 use super::list::record::{Listed, record};
 use super::list::text::networks;
-use super::{Verb, output, parse, uuid_arg};
+use super::{Verb, output, parse, uuid_arg::PodArg};
 use crate::display::{Format, GoDuration, full_time, to_json, to_pretty_json};
 use crate::pod::{Pod, PodError, Pods, State};
 
@@ -44,13 +43,8 @@ pub struct Status {
     #[arg(long, value_name = "FORMAT", default_value = "", hide_default_value = true)]
     format: Format,
 
-    /// Read the UUID from this file
-    #[arg(long, value_name = "FILE")]
-    uuid_file: Option<PathBuf>,
-
-    /// The pod
-    #[arg(value_name = "UUID")]
-    uuid: Option<String>,
+    #[command(flatten)]
+    pod: PodArg,
 }
 
 /// How long to wait.
@@ -82,14 +76,12 @@ impl FromStr for Wait {
 fn run(words: &[String]) -> anyhow::Result<u8> {
     let parsed = parse::parse::<Status>((VERB.command)(), words)?;
     let flags = parsed.own;
-    if flags.uuid.is_none()
-        && let Some(Err(error)) = flags.uuid_file.as_deref().map(uuid_arg::from_file)
-    {
+    if let Err(error) = flags.pod.check_file() {
         crate::log::error(VERB.name, &error);
         return Ok(NO_POD);
     }
     let pods = Pods::new(&parsed.global.data_dir()?);
-    let mut pod = uuid_arg::one(&pods, flags.uuid.as_ref(), flags.uuid_file.as_ref())?;
+    let mut pod = flags.pod.find(&pods)?;
     wait(&mut pod, flags.wait, |pod| Ok(!pod.state().is_active()))?;
     wait(&mut pod, flags.wait_ready, is_ready)?;
     let listed = loop {

@@ -1,10 +1,11 @@
 //! `rkt stop`.
 
-use std::path::PathBuf;
-
 use anyhow::Context as _;
 
-use super::{FAILURE, Verb, output, parse, uuid_arg};
+use super::{
+    FAILURE, Verb, output, parse,
+    uuid_arg::{self, PodArgs},
+};
 use crate::log;
 use crate::pod::{Pod, Pods, State};
 use crate::stage1::{self, Entrypoint};
@@ -28,20 +29,15 @@ pub struct Stop {
     #[arg(long)]
     force: bool,
 
-    /// Read the UUID from this file
-    #[arg(long, value_name = "FILE")]
-    uuid_file: Option<PathBuf>,
-
-    /// The pods
-    #[arg(value_name = "UUID")]
-    uuids: Vec<String>,
+    #[command(flatten)]
+    pods: PodArgs,
 }
 
 fn run(words: &[String]) -> anyhow::Result<u8> {
     let parsed = parse::parse::<Stop>((VERB.command)(), words)?;
     let flags = parsed.own;
-    let uuids = match uuid_arg::several(&flags.uuids, flags.uuid_file.as_ref()) {
-        Err(error) if flags.uuid_file.is_some() => {
+    let uuids = match flags.pods.prefixes() {
+        Err(error) if flags.pods.are_in_file() => {
             log::error(VERB.name, &error);
             return Ok(NO_UUID_FILE);
         }
@@ -50,7 +46,7 @@ fn run(words: &[String]) -> anyhow::Result<u8> {
     let pods = Pods::new(&parsed.global.data_dir()?);
     let mut failures = 0;
     for prefix in &uuids {
-        let stopped = uuid_arg::one(&pods, Some(prefix), None).and_then(|pod| stop(&pod, flags.force));
+        let stopped = uuid_arg::find(&pods, prefix).and_then(|pod| stop(&pod, flags.force));
         if let Err(error) = stopped {
             failures += 1;
             log::error(VERB.name, &error);

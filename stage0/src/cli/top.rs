@@ -1,10 +1,8 @@
 //! `rkt top`.
 
-use std::path::PathBuf;
-
 use serde::{Deserialize, Serialize};
 
-use super::{Verb, output, parse, running, uuid_arg};
+use super::{Verb, output, parse, running, uuid_arg::PodArg};
 use crate::display::{Format, Table, short_size, to_json, to_pretty_json};
 use crate::pod::Pods;
 use crate::stage1::Entrypoint;
@@ -41,13 +39,8 @@ pub struct Top {
     #[arg(long, value_name = "FORMAT", default_value = "")]
     format: Format,
 
-    /// Read the UUID from this file
-    #[arg(long, value_name = "FILE")]
-    uuid_file: Option<PathBuf>,
-
-    /// The pod
-    #[arg(value_name = "UUID")]
-    uuid: Option<String>,
+    #[command(flatten)]
+    pod: PodArg,
 }
 
 /// What stage1 answers.
@@ -74,7 +67,7 @@ fn run(words: &[String]) -> anyhow::Result<u8> {
     let parsed = parse::parse::<Top>((VERB.command)(), words)?;
     let flags = parsed.own;
     let pods = Pods::new(&parsed.global.data_dir()?);
-    let (pod, _) = running::started(uuid_arg::one(&pods, flags.uuid.as_ref(), flags.uuid_file.as_ref())?)?;
+    let (pod, _) = running::started(flags.pod.find(&pods)?)?;
     let app = flags.app.as_deref().map(|name| running::app(&pod, Some(name), VERB.name)).transpose()?;
     let mut answer: Answer = running::ask(&pod, &parsed.global, Entrypoint::Top)?;
     answer.processes.retain(|process| app.as_ref().is_none_or(|app| process.app == *app));

@@ -13,6 +13,9 @@ use super::{Pod, PodError, State};
 /// The largest file of a pod that is read as a whole. stage1 writes some of them, and must not fill our memory.
 const MAX_FILE: u64 = 16 << 20;
 
+/// As much as most files of a pod are long.
+const USUAL_FILE: usize = 4 << 10;
+
 /// A network of a pod, as stage1 left it in `net-info.json` (reference §8.4).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -154,10 +157,20 @@ impl Pod {
     /// A file that stage1 writes into its root file system. With overlay it is read from the upper layer, which
     /// works after the overlay has been unmounted, too.
     pub fn stage1_file(&self, name: &str) -> PathBuf {
-        match self.stage1_tree().filter(|_| self.uses_overlay()) {
+        match self.stage1_overlay() {
             Some(tree) => self.path().join("overlay").join(tree).join("upper").join(name),
             None => self.path().join("stage1/rootfs").join(name),
         }
+    }
+
+    /// The tree below stage1's overlay, if it has one: that stays as it is once it is known.
+    fn stage1_overlay(&self) -> Option<&str> {
+        if self.overlay.get().is_none()
+            && let Some(tree) = self.stage1_tree().filter(|_| self.uses_overlay())
+        {
+            let _ = self.overlay.set(tree);
+        }
+        self.overlay.get().map(String::as_str)
     }
 
     /// The tree that stage1 was rendered to.
@@ -220,7 +233,8 @@ fn modified(path: &Path) -> Option<SystemTime> {
 
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     use std::io::Read as _;
-    let mut content = Vec::new();
+    // Most files are read at once.
+    let mut content = Vec::with_capacity(USUAL_FILE);
     std::fs::File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut content)?;
     if content.len() as u64 > MAX_FILE { Err(ErrorKind::FileTooLarge.into()) } else { Ok(content) }
 }

@@ -1,5 +1,6 @@
 //! All pods of a data directory, and one of them as any process may look at it.
 
+use std::cell::OnceCell;
 use std::fs::DirBuilder;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::DirBuilderExt;
@@ -27,6 +28,8 @@ pub struct Pod {
     pub(super) place: Place,
     pub(super) dir: DirLock,
     locked: bool,
+    /// The tree below stage1's overlay, once it has been asked for.
+    pub(super) overlay: OnceCell<String>,
 }
 
 impl Pods {
@@ -77,7 +80,14 @@ impl Pods {
         // Whoever only looks holds the lock for a moment, too.
         dir.exclusive().map_err(PodError::io("lock", &path))?;
         let is_ours = dir.is_at(&path).map_err(PodError::io("examine", &path))?;
-        let pod = Pod { pods: self.clone(), uuid, place: Place::Embryo, dir, locked: true };
+        let pod = Pod {
+            pods: self.clone(),
+            uuid,
+            place: Place::Embryo,
+            dir,
+            locked: true,
+            overlay: OnceCell::new(),
+        };
         Ok(is_ours.then(|| LockedPod::new(pod, None)))
     }
 
@@ -137,7 +147,7 @@ impl Pods {
             Err(error) => return Err(PodError::io("open", &path)(error)),
         };
         let locked = dir.is_held().map_err(PodError::io("lock", &path))?;
-        Ok(Some(Pod { pods: self.clone(), uuid, place, dir, locked }))
+        Ok(Some(Pod { pods: self.clone(), uuid, place, dir, locked, overlay: OnceCell::new() }))
     }
 }
 

@@ -1,11 +1,9 @@
 //! `rkt app list`.
 
-use std::path::PathBuf;
-
 use super::family;
 use crate::cli::list::record::{Listed, app_record};
 use crate::cli::listing::ListFlags;
-use crate::cli::{GlobalFlags, Verb, parse, uuid_arg};
+use crate::cli::{GlobalFlags, Verb, parse, uuid_arg::PodArg};
 use crate::display::Table;
 use crate::pod::Pods;
 
@@ -33,13 +31,8 @@ pub struct List {
     #[command(flatten)]
     shown: ListFlags,
 
-    /// Read the UUID from this file
-    #[arg(long, value_name = "FILE")]
-    uuid_file: Option<PathBuf>,
-
-    /// The pod
-    #[arg(value_name = "UUID")]
-    uuid: Option<String>,
+    #[command(flatten)]
+    pod: PodArg,
 }
 
 fn run(words: &[String]) -> anyhow::Result<u8> {
@@ -49,7 +42,7 @@ fn run(words: &[String]) -> anyhow::Result<u8> {
 
 fn list(global: &GlobalFlags, flags: &List) -> anyhow::Result<u8> {
     let pods = Pods::new(&global.data_dir()?);
-    let pod = Listed::new(&uuid_arg::one(&pods, flags.uuid.as_ref(), flags.uuid_file.as_ref())?)?;
+    let pod = Listed::new(&flags.pod.find(&pods)?)?;
     let table = || {
         let mut table = Table::default();
         if !flags.shown.no_legend {

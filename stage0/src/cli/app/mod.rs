@@ -9,9 +9,7 @@ mod start;
 mod status;
 mod stop;
 
-use std::path::PathBuf;
-
-use super::{Entry, GlobalFlags, Verb, running, uuid_arg};
+use super::{Entry, GlobalFlags, Verb, running, uuid_arg::PodArg};
 use crate::log;
 use crate::pod::{ChangingPod, Pods};
 
@@ -43,20 +41,15 @@ pub struct OneApp {
     #[arg(long, value_name = "NAME")]
     app: Option<String>,
 
-    /// Read the UUID from this file
-    #[arg(long, value_name = "FILE")]
-    uuid_file: Option<PathBuf>,
-
-    /// The pod
-    #[arg(value_name = "UUID")]
-    uuid: Option<String>,
+    #[command(flatten)]
+    pod: PodArg,
 }
 
 impl OneApp {
     /// The running, mutable pod, locked against other changes, its process, and the app.
     fn in_changeable(&self, global: &GlobalFlags, verb: &Verb) -> anyhow::Result<(ChangingPod, i32, String)> {
         let pods = Pods::new(&global.data_dir()?);
-        let pod = uuid_arg::one(&pods, self.uuid.as_ref(), self.uuid_file.as_ref())?;
+        let pod = self.pod.find(&pods)?;
         let (pod, pid) = running::changeable(pod)?;
         let app = running::app(&pod, self.app.as_deref(), &format!("app {}", verb.name))?;
         Ok((pod, pid, app))

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{OneApp, family};
 use crate::cli::list::record::{Listed, ListedApp, app_record, mount_records};
-use crate::cli::{GlobalFlags, Verb, output, parse, running, uuid_arg};
+use crate::cli::{GlobalFlags, Verb, output, parse, running};
 use crate::display::{Format, full_time, to_json, to_pretty_json};
 use crate::pod::Pods;
 
@@ -40,7 +40,7 @@ fn run(words: &[String]) -> anyhow::Result<u8> {
 
 fn status(global: &GlobalFlags, flags: &Status) -> anyhow::Result<u8> {
     let pods = Pods::new(&global.data_dir()?);
-    let pod = uuid_arg::one(&pods, flags.which.uuid.as_ref(), flags.which.uuid_file.as_ref())?;
+    let pod = flags.which.pod.find(&pods)?;
     let name = running::app(&pod, flags.which.app.as_deref(), "app status")?;
     let listed = Listed::new(&pod)?;
     let Some(app) = listed.apps.iter().find(|app| app.app.name == *name) else {

@@ -4,14 +4,16 @@ mod sample;
 mod text;
 
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use uuid::Uuid;
 
 use self::sample::{Record, Sample};
-use super::{FAILURE, GlobalFlags, Verb, output, parse, running, uuid_arg};
+use super::{
+    FAILURE, GlobalFlags, Verb, output, parse, running,
+    uuid_arg::{self, PodArgs},
+};
 use crate::display::{Format, GoDuration, to_json, to_pretty_json};
 use crate::log;
 use crate::pod::{Place, Pod, Pods, State};
@@ -61,13 +63,8 @@ pub struct Stats {
     #[arg(long, value_name = "FORMAT", default_value = "")]
     format: Format,
 
-    /// Read the UUID from this file
-    #[arg(long, value_name = "FILE")]
-    uuid_file: Option<PathBuf>,
-
-    /// The pods
-    #[arg(value_name = "UUID")]
-    uuids: Vec<String>,
+    #[command(flatten)]
+    pods: PodArgs,
 }
 
 fn run(words: &[String]) -> anyhow::Result<u8> {
@@ -100,12 +97,12 @@ fn before_of(before: &[(Uuid, Sample)], uuid: Uuid) -> Option<&Sample> {
 
 /// The pods that are named; they must run. None means all.
 fn wanted(pods: &Pods, flags: &Stats) -> anyhow::Result<Vec<Uuid>> {
-    if flags.uuids.is_empty() && flags.uuid_file.is_none() {
+    if flags.pods.are_none() {
         return Ok(Vec::new());
     }
-    let prefixes = uuid_arg::several(&flags.uuids, flags.uuid_file.as_ref())?;
+    let prefixes = flags.pods.prefixes()?;
     let named = prefixes.iter().map(|prefix| {
-        let (pod, _) = running::started(uuid_arg::one(pods, Some(prefix), None)?)?;
+        let (pod, _) = running::started(uuid_arg::find(pods, prefix)?)?;
         Ok(pod.uuid())
     });
     named.collect()
