@@ -147,6 +147,11 @@ impl App {
         volumes.chain([Mount::Share(self.plan.rootfs.clone())]).collect()
     }
 
+    /// Leaves what it has mounted to the end of the machine, which needs not wait for anything under way there.
+    pub fn leave_mounts(&mut self) {
+        std::mem::forget(self.namespaces.take());
+    }
+
     /// Whether it is at work, as far as it lets the agent know.
     pub fn is_ready(&self) -> bool {
         self.notify.as_ref().is_none_or(Notify::is_ready)

@@ -93,6 +93,7 @@ pub fn run(spec: &PodSpec, control: &mut Control, host: &dyn Dial) -> Result<i32
     pod.commands.report_all(pod.control)?;
     let status = pod.course.status();
     end_of_processes();
+    pod.apps.iter_mut().for_each(App::leave_mounts);
     Ok(status)
 }
 
