@@ -157,7 +157,7 @@ fn the_kernels_files_are_protected_unless_that_is_lifted() {
         &guarded,
         "guarded",
         &[
-            "hidden directories: d--------- d--------- d---------",
+            "hidden directories: d--------- d--x--x--x d---------",
             "hidden files:",
             "frozen /proc: 2",
             "frozen /sys: mkdir: can't create directory '/sys/class/x': Read-only file system",
