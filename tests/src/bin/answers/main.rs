@@ -6,6 +6,7 @@
 mod data;
 mod names;
 mod rights;
+mod sharing;
 mod times;
 
 use std::{
@@ -27,6 +28,10 @@ fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words[..] {
+        [ACT, "mapped", path] => {
+            println!("{}", said(sharing::mapped(Path::new(path))));
+            ExitCode::SUCCESS
+        }
         [ACT, ref words @ ..] => {
             println!("{}", said(rights::act(words)));
             ExitCode::SUCCESS
