@@ -1,7 +1,7 @@
 //! Volumes, looked at from inside the apps.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -240,38 +240,6 @@ fn two_apps_share_volumes_and_get_what_their_images_ask_for() {
         assert!(errors.contains(&warning), "{errors}");
     }
     assert_eq!(host.read("data/new"), "written\n");
-}
-
-#[test]
-fn a_docker_images_volume_begins_with_what_the_image_has() {
-    let host = Host::new();
-    let oci = host.path("oci").display().to_string();
-    let rootfs = host.path("bundle/rootfs/var/lib/data");
-    let umoci = |words: &[&str]| {
-        let output = Command::new("umoci").args(words).output().expect("umoci is installed");
-        assert!(output.status.success(), "umoci {words:?}: {}", String::from_utf8_lossy(&output.stderr));
-    };
-    let bundle = host.path("bundle").display().to_string();
-    let image = format!("{oci}:test");
-    umoci(&["init", "--layout", &oci]);
-    umoci(&["new", "--image", &image]);
-    umoci(&["unpack", "--image", &image, &bundle]);
-    fs::create_dir_all(host.path("bundle/rootfs/bin")).expect("make directories");
-    fs::copy("/bin/busybox", host.path("bundle/rootfs/bin/busybox")).expect("copy busybox");
-    for applet in ["sh", "stat", "cat"] {
-        symlink("busybox", host.path("bundle/rootfs/bin").join(applet)).expect("link");
-    }
-    fs::create_dir_all(rootfs.join("deep")).expect("make directories");
-    fs::write(rootfs.join("deep/file"), "content\n").expect("write");
-    fs::set_permissions(&rootfs, Permissions::from_mode(0o750)).expect("chmod");
-    std::os::unix::fs::chown(&rootfs, Some(70), Some(71)).expect("chown");
-    umoci(&["repack", "--image", &image, &bundle]);
-    umoci(&["config", "--image", &image, "--config.volume", "/var/lib/data", "--config.volume", "/fresh"]);
-    let script = "stat -c '%n %a %u %g' /var/lib/data /fresh; cat /var/lib/data/deep/file";
-    let source = format!("oci:{image}");
-    let words = ["run", "--net=none", &source, "--exec", "/bin/sh", "--", "-c", script];
-    let text = Rkt::new().run(words).expect_success().stdout_text();
-    assert_eq!(text, "/var/lib/data 750 70 71\n/fresh 755 0 0\ncontent\n");
 }
 
 #[test]
