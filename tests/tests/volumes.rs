@@ -160,21 +160,29 @@ fn the_host_and_the_pod_see_each_others_changes() {
     let script = "cat /data/file; echo started
         until [ \"$(cat /data/file)\" = after ]; do sleep 0.1; done
         until [ -e /data/later/file ]; do sleep 0.1; done
-        cat /data/later/file; echo written > /data/answer; mv /data/answer /data/renamed
+        cat /data/later/file; echo; ls /frozen/later; echo seen
+        while [ -e /data/later/file ]; do sleep 0.1; done
+        mkdir /data/inner; mount -t tmpfs none /data/inner; touch /data/inner/own
+        echo written > /data/answer; mv /data/answer /data/renamed
         ln -s file /data/link; chown 7:8 /data/link /data/renamed; chmod 640 /data/renamed";
     let rkt = Rkt::new();
     let image = aci::busybox();
-    let volume = host.volume("data", "data", "");
-    let words =
-        ["run", "--net=none", &volume, image.to_str().expect("UTF-8"), "--mount=volume=data,target=/data"];
-    let mut pod = rkt.start(words.iter().chain(&["--exec", "/bin/sh", "--", "-c", script]));
+    let image = image.to_str().expect("UTF-8");
+    let (volume, frozen) = (host.volume("data", "data", ""), host.volume("frozen", "data", ",readOnly=true"));
+    let mounts = ["--mount=volume=data,target=/data", "--mount=volume=frozen,target=/frozen"];
+    let rights = "--caps-retain=CAP_SYS_ADMIN,CAP_CHOWN,CAP_FOWNER,CAP_DAC_OVERRIDE";
+    let words = ["run", "--net=none", &volume, &frozen].into_iter().chain(mounts).chain([image, rights]);
+    let mut pod = rkt.start(words.chain(["--exec", "/bin/sh", "--", "-c", script]));
     pod.wait_for_stdout("started");
     host.write("data/file", "after");
     host.tmpfs("data/later");
     host.write("data/later/file", "mounted later");
+    pod.wait_for_stdout("seen");
+    host.command("umount", &["--lazy"], &[host.path("data/later")]);
     let finished = pod.finish().expect_success();
-    assert_eq!(finished.stdout_text(), "beforestarted\nmounted later");
+    assert_eq!(finished.stdout_text(), "beforestarted\nmounted later\nseen\n");
     assert_eq!(host.read("data/renamed"), "written\n");
+    assert!(host.path("data/inner").is_dir() && !host.path("data/inner/own").exists());
     let metadata = host.path("data/renamed").metadata().expect("metadata");
     assert_eq!((metadata.uid(), metadata.gid(), metadata.mode() & 0o777), (7, 8, 0o640));
     assert_eq!(fs::read_link(host.path("data/link")).expect("a link"), Path::new("file"));
