@@ -1,13 +1,37 @@
-//! What a process sees of a file that somebody else changes, perhaps in another pod.
+//! What a process sees of what somebody else does, perhaps in another pod or on the host.
 
-use std::{fs, path::Path, thread::sleep, time::Duration};
+use std::{collections::BTreeSet, fs, path::Path, thread::sleep, time::Duration};
 
 use anyhow::Result;
 
 use super::{
     all,
     data::{Mapping, rw},
+    said,
 };
+
+/// Makes a directory of so many entries.
+pub fn make(directory: &Path, entries: &str) -> Result<String> {
+    fs::create_dir(directory)?;
+    for number in 0..entries.parse::<u32>()? {
+        fs::File::create(directory.join(number.to_string()))?;
+    }
+    Ok(entries.to_owned())
+}
+
+/// How many entries a directory of [`make`] has, how many of them are not what they should be, and what is said of one in the middle.
+pub fn list(directory: &Path) -> Result<String> {
+    let mut names = BTreeSet::new();
+    let mut strange = 0_u64;
+    for entry in fs::read_dir(directory)? {
+        let name = entry?.file_name().into_string().unwrap_or_default();
+        strange += u64::from(!name.parse::<u32>().is_ok_and(|number| names.insert(number)));
+    }
+    let count = u32::try_from(names.len())?;
+    let complete = names.last().is_some_and(|last| *last == count - 1);
+    let one = fs::metadata(directory.join((count / 2).to_string())).map(|is| is.len());
+    all([count.to_string(), strange.to_string(), complete.to_string(), said(one)])
+}
 
 /// Longer than attributes are good for.
 const A_WHILE: Duration = Duration::from_millis(1200);
