@@ -18,6 +18,7 @@ const LIBRARIES: [&str; 3] =
 pub struct Aci {
     manifest: Value,
     entries: Vec<(PathBuf, Entry)>,
+    owned: Vec<(PathBuf, (u64, u64))>,
 }
 
 #[derive(Debug)]
@@ -41,7 +42,7 @@ impl Aci {
             ],
             "app": { "exec": exec, "user": "0", "group": "0" },
         });
-        Self { manifest, entries: Vec::new() }
+        Self { manifest, entries: Vec::new(), owned: Vec::new() }
     }
 
     /// An image called `name` with a shell and all of busybox in `/bin`, executing `exec`.
@@ -92,6 +93,13 @@ impl Aci {
         self.entry(path, Entry::File(content.into(), mode))
     }
 
+    /// With another owner and group for what is at a path; without, all is root's.
+    #[must_use]
+    pub fn owned_by(mut self, path: &str, owner: u64, group: u64) -> Self {
+        self.owned.push((Path::new("rootfs").join(path), (owner, group)));
+        self
+    }
+
     /// With a dynamically linked Rust program of this machine, and the libraries it needs.
     ///
     /// # Panics
@@ -139,17 +147,25 @@ impl Aci {
     fn pack(&self, output: impl Write) -> std::io::Result<()> {
         let mut archive = tar::Builder::new(output);
         let manifest = self.manifest.to_string().into_bytes();
-        append(&mut archive, Path::new("manifest"), &Entry::File(manifest, 0o644))?;
-        append(&mut archive, Path::new("rootfs"), &Entry::Directory(0o755))?;
+        append(&mut archive, Path::new("manifest"), &Entry::File(manifest, 0o644), (0, 0))?;
+        append(&mut archive, Path::new("rootfs"), &Entry::Directory(0o755), (0, 0))?;
         for (path, entry) in &self.entries {
-            append(&mut archive, path, entry)?;
+            let owner = self.owned.iter().find(|(owned, _)| owned == path);
+            append(&mut archive, path, entry, owner.map_or((0, 0), |(_, owner)| *owner))?;
         }
         archive.finish()
     }
 }
 
-fn append(archive: &mut tar::Builder<impl Write>, path: &Path, entry: &Entry) -> std::io::Result<()> {
+fn append(
+    archive: &mut tar::Builder<impl Write>,
+    path: &Path,
+    entry: &Entry,
+    (owner, group): (u64, u64),
+) -> std::io::Result<()> {
     let mut header = tar::Header::new_gnu();
+    header.set_uid(owner);
+    header.set_gid(group);
     header.set_size(0);
     match entry {
         Entry::Directory(mode) => {

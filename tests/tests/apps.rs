@@ -45,8 +45,10 @@ fn the_pod_ends_when_both_have() {
 
 #[test]
 fn the_first_failure_wins() {
-    let finished = run_two("sleep 2; exit 4", "exit 3");
-    finished.expect_status(3);
+    // The other one is asked to end.
+    let other = "trap 'echo asked; exit 4' TERM; touch /dev/shm/up; while :; do sleep 0.1; done";
+    let finished = run_two(other, "until [ -e /dev/shm/up ]; do sleep 0.1; done; exit 3").expect_status(3);
+    assert_eq!(finished.stdout_text(), "asked\n");
 }
 
 #[test]

@@ -1,6 +1,5 @@
-//! Who an app is, what it may do and what it sees, looked at from inside.
+//! What an app sees and what is kept from it, looked at from inside.
 
-use serde_json::{Value, json};
 use tests::{Finished, Rkt, aci, inside, inside::Look};
 
 /// What the kernel says of a process's rights.
@@ -49,92 +48,7 @@ fn expect_rights(finished: &Finished, app: &str, expected: &[String]) {
     inside::expect(finished, app, &expected);
 }
 
-const DEFAULT: &str = "00000000a80425fb";
 const NONE: &str = "0000000000000000";
-
-#[test]
-fn rights_by_flags() {
-    let mkdir: &[Look<'_>] = &[("mkdir", "mkdir /tmp/x"), ("touch", "touch /tmp/y && echo ok")];
-    let finished = run(
-        &["run", "--net=none"],
-        &[
-            ("plain", &[], RIGHTS),
-            ("retain", &["--caps-retain=CAP_NET_ADMIN,CAP_SYS_ADMIN"], RIGHTS),
-            ("remove", &["--caps-remove=CAP_CHOWN,CAP_MKNOD"], RIGHTS),
-            ("named", &["--user=nobody", "--group=nogroup", "--supplementary-gids=400,500"], RIGHTS),
-            ("numbered", &["--user=1200", "--group=1300", "--oom-score-adj=500"], RIGHTS),
-            ("owner", &["--user=/etc/passwd", "--group=/etc/passwd"], RIGHTS),
-            ("open", &["--seccomp=mode=retain,@appc.io/all"], RIGHTS),
-            ("refused", &["--seccomp=mode=remove,errno=EXDEV,mkdir,mkdirat"], mkdir),
-        ],
-    )
-    .expect_success();
-    expect_rights(&finished, "plain", &rights(DEFAULT, DEFAULT, "0 2", "0 0 0", "0"));
-    let retained = "0000000000201000";
-    expect_rights(&finished, "retain", &rights(retained, retained, "0 2", "0 0 0", "0"));
-    let removed = "00000000a00425fa";
-    expect_rights(&finished, "remove", &rights(removed, removed, "0 2", "0 0 0", "0"));
-    expect_rights(&finished, "named", &rights(DEFAULT, NONE, "1 2", "65534 65534 400 500 65534", "0"));
-    expect_rights(&finished, "numbered", &rights(DEFAULT, NONE, "1 2", "1200 1300 1300", "500"));
-    expect_rights(&finished, "owner", &rights(DEFAULT, DEFAULT, "0 2", "0 0 0", "0"));
-    expect_rights(&finished, "open", &rights(DEFAULT, DEFAULT, "0 0", "0 0 0", "0"));
-    let refusal = "mkdir: mkdir: can't create directory '/tmp/x': Invalid cross-device link";
-    inside::expect(&finished, "refused", &[refusal, "touch: ok"]);
-}
-
-#[test]
-fn rights_by_pod_manifest() {
-    let rkt = Rkt::new();
-    let image = aci::busybox();
-    let id = rkt.run(["fetch", "--full", image.to_str().expect("UTF-8")]).expect_success().stdout_text();
-    let app = |name: &str, user: &str, isolators: Value, looks: &[Look<'_>]| {
-        json!({
-            "name": name,
-            "image": {"id": id.trim()},
-            "readOnlyRootFS": name == "frozen",
-            "app": {
-                "exec": ["/bin/sh", "-c", inside::script(name, looks)],
-                "user": user, "group": user, "supplementaryGIDs": [400, 500],
-                "workingDirectory": "/var",
-                "environment": [{"name": "HOME", "value": "/elsewhere"}, {"name": "OWN", "value": "a b=c"}],
-                "isolators": isolators,
-            },
-        })
-    };
-    let files: &[Look<'_>] = &[
-        ("write", "touch /etc/x"),
-        ("tmpfs", "touch /dev/shm/x && echo ok"),
-        ("where", "pwd"),
-        ("environment", "env | sort | grep -v -e SHLVL -e PWD"),
-    ];
-    let set = |name: &str, value: Value| json!({"name": name, "value": value});
-    let manifest = json!({
-        "acVersion": "0.8.11", "acKind": "PodManifest",
-        "apps": [
-            app("retain", "0", json!([
-                set("os/linux/capabilities-retain-set", json!({"set": ["CAP_NET_ADMIN"]})),
-                set("os/linux/capabilities-retain-set", json!({"set": ["CAP_SYS_ADMIN"]})),
-                set("os/linux/no-new-privileges", json!(true)),
-                set("os/linux/oom-score-adj", json!(-100)),
-            ]), RIGHTS),
-            app("open", "1200", json!([
-                set("os/linux/seccomp-retain-set", json!({"set": ["@appc.io/all"]})),
-            ]), RIGHTS),
-            app("frozen", "0", json!([]), files),
-        ],
-    });
-    let path = rkt.dir().join("pod.json");
-    std::fs::write(&path, manifest.to_string()).expect("write the manifest");
-    let flag = format!("--pod-manifest={}", path.display());
-    let finished = rkt.run(["run", "--net=none", &flag]).expect_success();
-    let retained = "0000000000201000";
-    expect_rights(&finished, "retain", &rights(retained, retained, "1 2", "0 0 0 400 500", "-100"));
-    expect_rights(&finished, "open", &rights(DEFAULT, NONE, "0 0", "1200 1200 400 500 1200", "0"));
-    let environment = "environment: AC_APP_NAME=frozen HOME=/elsewhere LOGNAME=root OWN=a b=c \
-                       PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin SHELL=/bin/sh USER=root";
-    let refusal = "write: touch: /etc/x: Read-only file system";
-    inside::expect(&finished, "frozen", &[refusal, "tmpfs: ok", "where: /var", environment]);
-}
 
 /// What every app finds, and what is kept from it.
 const SYSTEM: &[Look<'_>] = &[
@@ -157,7 +71,7 @@ fn the_kernels_files_are_protected_unless_that_is_lifted() {
         &guarded,
         "guarded",
         &[
-            "hidden directories: d--------- d--------- d---------",
+            "hidden directories: d--------- d--x--x--x d---------",
             "hidden files:",
             "frozen /proc: 2",
             "frozen /sys: mkdir: can't create directory '/sys/class/x': Read-only file system",
@@ -204,6 +118,7 @@ fn the_same_files_are_there_for_every_app() {
         ("path", "cd /bin; ls -d /pod /volumes /cgroup /run/files 2>&1 | grep -c 'No such'"),
         ("clock", "[ $(date +%s) -gt 1700000000 ] && echo sane"),
         ("random", "cat /proc/sys/kernel/random/entropy_avail"),
+        ("log", "logger -t looker said && echo sent"),
     ];
     let namespaces: &[Look<'_>] = &[
         ("own", "for n in mnt cgroup; do readlink /proc/self/ns/$n; done"),
@@ -229,8 +144,11 @@ fn the_same_files_are_there_for_every_app() {
             "path: 4",
             "clock: sane",
             "random: 256",
+            "log: sent",
         ],
     );
+    let errors = finished.stderr_text();
+    assert!(errors.contains("looker: said"), "{errors}");
     let (one, two) = (inside::answers(&finished, "one"), inside::answers(&finished, "two"));
     assert_ne!(one[0], two[0], "mounts and cgroups are each app's own");
     assert_eq!(one[1], two[1], "the rest is the pod's");

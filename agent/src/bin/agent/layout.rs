@@ -16,7 +16,8 @@ pub const HIDDEN: &str = "/run/hidden";
 pub const HIDDEN_FILE: &str = "/run/hidden/file";
 /// A directory without permissions or content.
 pub const HIDDEN_DIRECTORY: &str = "/run/hidden/directory";
-/// A directory without permissions that holds only [`HIDDEN_FS_CGROUP`], to mount on.
+/// A directory that nobody can list and everyone pass, to what it holds: [`HIDDEN_FS_CGROUP`], to mount on. Programs of whatever user
+/// ask their cgroup how much memory there is for them.
 pub const HIDDEN_FS: &str = "/run/hidden/fs";
 /// See [`HIDDEN_FS`].
 pub const HIDDEN_FS_CGROUP: &str = "/run/hidden/fs/cgroup";

@@ -67,7 +67,7 @@ impl Drop for Mapping {
     }
 }
 
-fn rw(path: &Path) -> Result<File> {
+pub fn rw(path: &Path) -> Result<File> {
     Ok(OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?)
 }
 

@@ -6,6 +6,7 @@
 mod data;
 mod names;
 mod rights;
+mod sharing;
 mod times;
 
 use std::{
@@ -27,10 +28,10 @@ fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words[..] {
-        [ACT, ref words @ ..] => {
-            println!("{}", said(rights::act(words)));
-            ExitCode::SUCCESS
-        }
+        [ACT, "mapped", path] => tell(sharing::mapped(Path::new(path))),
+        [ACT, "make", directory, entries] => tell(sharing::make(Path::new(directory), entries)),
+        [ACT, "list", directory] => tell(sharing::list(Path::new(directory))),
+        [ACT, ref words @ ..] => tell(rights::act(words)),
         [directory] => {
             for (name, ask) in
                 [rights::QUESTIONS, times::QUESTIONS, names::QUESTIONS, data::QUESTIONS].concat()
@@ -45,6 +46,11 @@ fn main() -> ExitCode {
         }
         _ => ExitCode::from(2),
     }
+}
+
+fn tell(answer: Result<impl Said>) -> ExitCode {
+    println!("{}", said(answer));
+    ExitCode::SUCCESS
 }
 
 fn in_empty_directory(parent: &Path, name: &str, ask: fn(&Path) -> Result<String>) -> Result<String> {

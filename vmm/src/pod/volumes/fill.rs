@@ -1,24 +1,31 @@
 //! The first content of a volume: what the image has at the place where the volume hides it.
 //!
 //! The image chose every name and link, so nothing is followed but the way to the directory itself, and that within the
-//! image. Files with several names become as many files.
+//! image.
+
+mod links;
 
 use std::{
-    ffi::CStr,
+    ffi::{CStr, OsStr},
     fs::File,
     io,
-    os::fd::{AsFd, OwnedFd},
-    path::Path,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
+    path::{Path, PathBuf},
 };
 
 use rustix::{
     fs::{
         AtFlags, Dir, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, Timespec, Timestamps, Uid, XattrFlags,
-        chmodat, chownat, fchmod, fchown, fgetxattr, flistxattr, fsetxattr, fstat, futimens, mkdirat,
+        chmodat, chownat, fchmod, fchown, fgetxattr, flistxattr, fsetxattr, fstat, futimens, linkat, mkdirat,
         mknodat, open, openat, openat2, readlinkat, statat, symlinkat, utimensat,
     },
     io::Errno,
 };
+
+use links::Links;
 
 /// How deep directories are followed.
 const MAX_DEPTH: usize = 200;
@@ -36,33 +43,59 @@ pub fn fill(volume: &Path, rootfs: &Path, path: &str) -> io::Result<()> {
         other => other?,
     };
     let target = open(volume, read | OFlags::NOFOLLOW, Mode::empty())?;
-    copy_directory(&source, &target, MAX_DEPTH)
+    let mut copy = Copy { volume: &target, path: PathBuf::new(), links: Links::default() };
+    copy.directory(&source, &target, MAX_DEPTH)
 }
 
-fn copy_directory(from: &OwnedFd, to: &OwnedFd, depth: usize) -> io::Result<()> {
-    for entry in Dir::read_from(from)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        if name != c"." && name != c".." {
-            copy(from, to, name, depth)?;
+/// A copy that is being made.
+struct Copy<'a> {
+    volume: &'a OwnedFd,
+    /// What is being copied, from there.
+    path: PathBuf,
+    links: Links,
+}
+
+impl Copy<'_> {
+    fn directory(&mut self, from: &OwnedFd, to: &OwnedFd, depth: usize) -> io::Result<()> {
+        for entry in Dir::read_from(from)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if name != c"." && name != c".." {
+                self.path.push(OsStr::from_bytes(name.to_bytes()));
+                self.entry(from, to, name, depth)?;
+                self.path.pop();
+            }
         }
+        copy_attributes(from, to)
     }
-    copy_attributes(from, to)
-}
 
-fn copy(from: &OwnedFd, to: &OwnedFd, name: &CStr, depth: usize) -> io::Result<()> {
-    let status = statat(from, name, AtFlags::SYMLINK_NOFOLLOW)?;
-    let kind = FileType::from_raw_mode(status.st_mode);
-    let read = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    match kind {
-        FileType::Directory => {
+    fn entry(&mut self, from: &OwnedFd, to: &OwnedFd, name: &CStr, depth: usize) -> io::Result<()> {
+        let status = statat(from, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        if FileType::from_raw_mode(status.st_mode) == FileType::Directory {
             let deeper = depth.checked_sub(1).ok_or(Errno::NAMETOOLONG)?;
             mkdirat(to, name, Mode::RWXU)?;
-            let source = openat(from, name, read | OFlags::DIRECTORY, Mode::empty())?;
-            let target = openat(to, name, read | OFlags::DIRECTORY, Mode::empty())?;
-            copy_directory(&source, &target, deeper)
+            let read = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::DIRECTORY;
+            let source = openat(from, name, read, Mode::empty())?;
+            let target = openat(to, name, read, Mode::empty())?;
+            return self.directory(&source, &target, deeper);
         }
+        // A file system with fewer names for a file, or none but one, gets copies instead.
+        if let Some(first) = self.links.first_name(&status)
+            && linkat(self.volume, first, to, name, AtFlags::empty()).is_ok()
+        {
+            return Ok(());
+        }
+        copy_file(from, to, name, &status)?;
+        self.links.copied(&status, &self.path);
+        Ok(())
+    }
+}
+
+/// Copies anything but a directory.
+fn copy_file(from: &OwnedFd, to: &OwnedFd, name: &CStr, status: &Stat) -> io::Result<()> {
+    match FileType::from_raw_mode(status.st_mode) {
         FileType::RegularFile => {
+            let read = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let source = openat(from, name, read, Mode::empty())?;
             let create = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let target = openat(to, name, create, Mode::RUSR | Mode::WUSR)?;
@@ -72,11 +105,11 @@ fn copy(from: &OwnedFd, to: &OwnedFd, name: &CStr, depth: usize) -> io::Result<(
         }
         FileType::Symlink => {
             symlinkat(readlinkat(from, name, Vec::new())?, to, name)?;
-            copy_status(to, name, &status)
+            copy_status(to, name, status)
         }
         kind => {
             mknodat(to, name, kind, Mode::RUSR | Mode::WUSR, status.st_rdev)?;
-            copy_status(to, name, &status)?;
+            copy_status(to, name, status)?;
             Ok(chmodat(to, name, Mode::from_raw_mode(status.st_mode), AtFlags::empty())?)
         }
     }
@@ -125,81 +158,4 @@ fn times(status: &Stat) -> Timestamps {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::{
-        fs,
-        os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink},
-        process::Command,
-    };
-
-    use super::*;
-
-    #[test]
-    fn everything_comes_along_with_its_attributes() {
-        let image = tempfile::tempdir().unwrap();
-        let volume = tempfile::tempdir().unwrap();
-        let data = image.path().join("var/lib/data");
-        fs::create_dir_all(data.join("deep/er")).unwrap();
-        fs::write(data.join("deep/er/file"), "content").unwrap();
-        fs::set_permissions(data.join("deep/er/file"), fs::Permissions::from_mode(0o4751)).unwrap();
-        symlink("/etc/passwd", data.join("link")).unwrap();
-        assert!(Command::new("mkfifo").arg(data.join("fifo")).status().unwrap().success());
-        for path in [data.clone(), data.join("deep/er/file"), data.join("fifo")] {
-            std::os::unix::fs::lchown(path, Some(70), Some(71)).unwrap();
-        }
-        fs::set_permissions(&data, fs::Permissions::from_mode(0o700)).unwrap();
-        fs::set_permissions(data.join("deep/er/file"), fs::Permissions::from_mode(0o4751)).unwrap();
-
-        fill(volume.path(), image.path(), "/var/lib/data").unwrap();
-
-        let owner = |path: &Path| {
-            let metadata = path.symlink_metadata().unwrap();
-            (metadata.uid(), metadata.gid(), metadata.mode() & 0o7777)
-        };
-        assert_eq!(owner(volume.path()), (70, 71, 0o700));
-        let copy = volume.path().join("deep/er/file");
-        assert_eq!(owner(&copy), (70, 71, 0o4751));
-        assert_eq!(fs::read_to_string(&copy).unwrap(), "content");
-        let modified = |path: &Path| path.metadata().unwrap().modified().unwrap();
-        assert_eq!(modified(&copy), modified(&data.join("deep/er/file")));
-        assert_eq!(fs::read_link(volume.path().join("link")).unwrap(), Path::new("/etc/passwd"));
-        let fifo = volume.path().join("fifo");
-        assert!(fifo.symlink_metadata().unwrap().file_type().is_fifo());
-        assert_eq!(owner(&fifo).0, 70);
-    }
-
-    #[test]
-    fn links_of_the_image_lead_nowhere_else() {
-        let outside = tempfile::tempdir().unwrap();
-        fs::write(outside.path().join("secret"), "").unwrap();
-        let image = outside.path().join("rootfs");
-        fs::create_dir_all(image.join("real")).unwrap();
-        fs::write(image.join("real/file"), "").unwrap();
-        symlink("../../../real", image.join("relative")).unwrap();
-        symlink(outside.path(), image.join("absolute")).unwrap();
-        for (path, expected) in
-            [("/relative", vec!["file"]), ("/absolute", vec![]), ("/../../..", vec!["absolute", "real"])]
-        {
-            let volume = tempfile::tempdir().unwrap();
-            fill(volume.path(), &image, path).unwrap();
-            let names = fs::read_dir(volume.path()).unwrap().map(|entry| entry.unwrap().file_name());
-            let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
-            names.retain(|name| name != "relative");
-            names.sort();
-            assert_eq!(names, expected, "{path}");
-        }
-    }
-
-    #[test]
-    fn depth_has_an_end() {
-        let image = tempfile::tempdir().unwrap();
-        let mut path = image.path().join("data");
-        for _ in 0..MAX_DEPTH + 2 {
-            path.push("d");
-        }
-        fs::create_dir_all(&path).unwrap();
-        let volume = tempfile::tempdir().unwrap();
-        let error = fill(volume.path(), image.path(), "/data").unwrap_err();
-        assert_eq!(error.raw_os_error(), Some(libc::ENAMETOOLONG));
-    }
-}
+mod tests;

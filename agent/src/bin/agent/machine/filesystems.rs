@@ -75,9 +75,8 @@ pub fn make_root(at: &Path) -> Result<(), BootError> {
 /// What covers protected paths: nobody can enter it and nobody can write to it.
 fn hidden(inside: &impl Fn(&str) -> std::path::PathBuf) -> Result<(), BootError> {
     mount_on("tmpfs", &inside(HIDDEN), PLAIN, Some("mode=755,size=64k"))?;
-    for path in [HIDDEN_DIRECTORY, HIDDEN_FS] {
-        directory(&inside(path), 0)?;
-    }
+    directory(&inside(HIDDEN_DIRECTORY), 0)?;
+    directory(&inside(HIDDEN_FS), 0o111)?;
     directory(&inside(HIDDEN_FS_CGROUP), 0o755)?;
     let file = inside(HIDDEN_FILE);
     let made = fs::write(&file, "").and_then(|()| fs::set_permissions(&file, Permissions::from_mode(0o0)));

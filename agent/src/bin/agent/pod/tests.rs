@@ -336,7 +336,7 @@ fn the_system_is_protected() {
         done
         ls /sys/fs/cgroup/cgroup.procs; exit 0";
     let found = output(script(look));
-    let hidden = "d--------- /sys/firmware\nd--------- /sys/fs\nd--------- /sys/module\nd--------- /sys/power\n\
+    let hidden = "d--------- /sys/firmware\nd--x--x--x /sys/fs\nd--------- /sys/module\nd--------- /sys/power\n\
         ---------- /proc/kallsyms\n";
     assert!(found.starts_with(hidden), "{found}");
     assert_eq!(found.matches("Read-only file system").count(), 2, "{found}");
