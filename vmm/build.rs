@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 const LISTS: &str = "../resources/seccomp";
 const COMMON: &str = "common";
 const STARTER: &str = "starter";
-const KINDS: [&str; 6] = ["event_loop", "vcpu", "file_server", "packets", "stream", "diagnostics"];
+const KINDS: [&str; 7] = ["event_loop", "vcpu", "file_server", "watcher", "packets", "stream", "diagnostics"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={LISTS}");

@@ -11,6 +11,18 @@ const TERM: i32 = 15;
 const NONE: &str = "0000000000000000";
 /// CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID, SETGID, SETUID, MKNOD, SETFCAP, SYS_ADMIN.
 const FILE_SERVER: &str = "00000000882000df";
+/// DAC_READ_SEARCH.
+const WATCHER: &str = "0000000000000004";
+
+/// What a thread keeps.
+fn capabilities(thread: &str) -> &'static str {
+    match thread {
+        "starter" => FILE_SERVER,
+        "watcher" => WATCHER,
+        thread if thread.starts_with("fs-") => FILE_SERVER,
+        _ => NONE,
+    }
+}
 
 /// A pod with a volume that says `ready` and goes on.
 fn start(rkt: &Rkt, options: &[&str]) -> Running {
@@ -51,11 +63,11 @@ fn threads(process: &Path) -> Vec<(String, String)> {
 
 fn assert_confined(vmm: &Path) {
     let threads = threads(vmm);
-    for kind in ["vmm", "vcpu0", "fs-0", "starter", "diagnostics", "stream"] {
+    for kind in ["vmm", "vcpu0", "fs-0", "starter", "watcher", "diagnostics", "stream"] {
         assert!(threads.iter().any(|(name, _)| name == kind), "no {kind} in {threads:?}");
     }
     for (name, status) in &threads {
-        let capabilities = if name.starts_with("fs-") || name == "starter" { FILE_SERVER } else { NONE };
+        let capabilities = capabilities(name);
         for set in ["CapEff", "CapPrm"] {
             assert_eq!(field(status, set), capabilities, "{set} of {name}");
         }
@@ -161,7 +173,7 @@ fn what_is_given_up_is_said() {
     fs::remove_dir_all(rkt.dir().join("volume")).expect("the volume");
     let running = start(&rkt, &["--insecure-options=image,seccomp-vmm"]);
     for (name, status) in threads(&vmm(&running)) {
-        let capabilities = if name.starts_with("fs-") || name == "starter" { FILE_SERVER } else { NONE };
+        let capabilities = capabilities(&name);
         assert_eq!((field(&status, "Seccomp"), field(&status, "CapEff")), ("0", capabilities), "{name}");
     }
     running.signal(TERM);

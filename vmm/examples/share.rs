@@ -8,7 +8,7 @@ use std::{error::Error, path::PathBuf};
 use vmm::{
     event_loop::EventLoop,
     machine::{Machine, MachineConfig},
-    virtio::fs::{CachePolicy, Fs, IoLimits, ShareConfig},
+    virtio::fs::{CachePolicy, Fs, IoLimits, ShareConfig, Watches},
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -53,6 +53,7 @@ fn parse(
         cache: CachePolicy::Pod,
         read_only: false,
         limits: IoLimits::default(),
+        watches: Watches::default(),
     };
     Ok((config, share))
 }

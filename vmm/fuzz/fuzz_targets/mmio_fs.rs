@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use vmm::virtio::fs::{CachePolicy, Fs, IoLimits, ShareConfig};
+use vmm::virtio::fs::{CachePolicy, Fs, IoLimits, ShareConfig, Watches};
 use vmm_fuzz::{Step, drive};
 
 static DIRECTORY: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
@@ -20,6 +20,7 @@ fuzz_target!(|steps: Vec<Step>| {
         cache: CachePolicy::Pod,
         read_only: true,
         limits: IoLimits::default(),
+        watches: Watches::default(),
     };
     let fs = Fs::new(&config, 1).expect("a device");
     drive(Box::new(fs), steps);

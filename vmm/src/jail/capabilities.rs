@@ -30,6 +30,8 @@ const FILE_SERVER: CapabilitySet = CapabilitySet::CHOWN
 pub fn of(kind: Kind) -> CapabilitySet {
     match kind {
         Kind::FileServer | Kind::Starter => FILE_SERVER,
+        // What the guest watches may be anybody's, and is found by its handle.
+        Kind::Watcher => CapabilitySet::DAC_READ_SEARCH,
         Kind::EventLoop | Kind::Vcpu | Kind::Packets | Kind::Stream | Kind::Diagnostics => {
             CapabilitySet::empty()
         }

@@ -12,6 +12,7 @@ pub fn of(kind: Kind) -> &'static [sock_filter] {
         Kind::EventLoop => EVENT_LOOP,
         Kind::Vcpu => VCPU,
         Kind::FileServer => FILE_SERVER,
+        Kind::Watcher => WATCHER,
         Kind::Packets => PACKETS,
         Kind::Stream => STREAM,
         Kind::Diagnostics => DIAGNOSTICS,

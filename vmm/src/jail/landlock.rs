@@ -36,7 +36,7 @@ pub fn prepare_writers(written: &[&Path]) -> Result<(), JailError> {
 /// Restricts the calling thread, and those it starts.
 pub fn restrict(kind: Kind) -> Result<(), JailError> {
     let rules = match kind {
-        Kind::FileServer | Kind::Starter => None,
+        Kind::FileServer | Kind::Watcher | Kind::Starter => None,
         Kind::EventLoop | Kind::Stream => WRITTEN.get(),
         Kind::Vcpu | Kind::Packets | Kind::Diagnostics => NOTHING.get(),
     };

@@ -31,6 +31,8 @@ pub enum Kind {
     Vcpu,
     /// Serves requests of shared file systems.
     FileServer,
+    /// Watches files of shared file systems.
+    Watcher,
     /// Moves packets between the guest and a tap.
     Packets,
     /// Moves the bytes of a standard stream or of a connection.

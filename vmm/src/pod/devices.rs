@@ -8,17 +8,17 @@ use super::directory::PodDirectory;
 use crate::virtio::{
     VirtioDevice,
     balloon::Balloon,
-    fs::{CachePolicy, Fs, FsError, IoLimits, ProcFiles, ShareConfig},
+    fs::{CachePolicy, Fs, FsError, IoLimits, ProcFiles, ShareConfig, Watches},
     net::Net,
     rng::Rng,
     vsock::{Ports, Vsock},
 };
 
 /// The devices of a machine with `cpus` vCPUs, in the order the guest finds them: what the agent waits for comes first.
-/// `volumes` is the directory of the pod's volumes, if it has any; `proc` stands for /proc where there is none.
+/// `volumes` is the directory of the pod's volumes, if it has any, and what the guest watches there; `proc` stands for /proc where there is none.
 pub fn devices(
     directory: &PodDirectory,
-    volumes: Option<&Path>,
+    volumes: Option<(&Path, &Watches)>,
     ports: &Ports,
     networks: Vec<Net>,
     cpus: u32,
@@ -31,6 +31,7 @@ pub fn devices(
         cache: CachePolicy::Pod,
         read_only: false,
         limits: limits.clone(),
+        watches: Watches::default(),
     };
     let mut devices: Vec<Box<dyn VirtioDevice>> = vec![
         Box::new(Vsock::new(GUEST_CID.into(), ports.clone())),
@@ -39,7 +40,7 @@ pub fn devices(
     devices.extend(networks.into_iter().map(|network| Box::new(network) as Box<dyn VirtioDevice>));
     devices.push(Box::new(Rng::default()));
     devices.push(Box::new(Balloon::default()));
-    if let Some(directory) = volumes {
+    if let Some((directory, watches)) = volumes {
         let volumes = ShareConfig {
             tag: VOLUMES_TAG.to_owned(),
             directory: directory.to_owned(),
@@ -47,6 +48,7 @@ pub fn devices(
             // The mounts below say what is; the directory itself is a read-only mount.
             read_only: false,
             limits: limits.clone(),
+            watches: watches.clone(),
         };
         devices.push(Box::new(Fs::with_proc(&volumes, cpus, proc)?));
     }

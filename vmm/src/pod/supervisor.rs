@@ -9,6 +9,7 @@ mod sockets;
 #[cfg(test)]
 mod tests;
 mod unread;
+mod watches;
 
 use std::{
     os::fd::{AsRawFd, RawFd},
@@ -16,7 +17,7 @@ use std::{
 };
 
 use agent::protocol::{
-    ACCEPTED_PORT, AppSpec, COMMAND_PORT, CONTROL_PORT, Dns, HostMessage, STREAM_PORT, Stdio,
+    ACCEPTED_PORT, AppSpec, COMMAND_PORT, CONTROL_PORT, Dns, HostMessage, STREAM_PORT, Stdio, WATCH_PORT,
 };
 use appc::PodManifest;
 use event_manager::{SubscriberId, SubscriberOps};
@@ -25,6 +26,7 @@ use vmm_sys_util::epoll::EventSet;
 use self::{
     readiness::{Readiness, ReadyQueue, Token},
     unread::Unread,
+    watches::Notices,
 };
 use super::{
     activation::{HostSockets, Relays},
@@ -52,7 +54,7 @@ use crate::{
     event_loop::EventLoop,
     machine::{Exit, Machine},
     virtio::{
-        fs::IoLimits,
+        fs::{IoLimits, Watches},
         vsock::{Listener, Ports},
     },
 };
@@ -99,6 +101,8 @@ pub struct Pod {
     pub volumes: Volumes,
     /// How much they may read and write.
     pub io_limits: IoLimits,
+    /// What they watch in volumes.
+    pub watches: Watches,
     /// On which the service manager listens for them.
     pub sockets: HostSockets,
     /// What apps find of name resolution.
@@ -118,6 +122,7 @@ pub struct Listeners {
     streams: Listener,
     commands: Listener,
     accepted: Listener,
+    watches: Listener,
     clients: Clients,
     ports: Ports,
 }
@@ -131,6 +136,7 @@ impl Listeners {
             streams: listen(STREAM_PORT)?,
             commands: listen(COMMAND_PORT)?,
             accepted: listen(ACCEPTED_PORT)?,
+            watches: listen(WATCH_PORT)?,
             clients: Clients::listen(&directory.socket()).map_err(PodError::Socket)?,
             ports: ports.clone(),
         })
@@ -151,6 +157,7 @@ pub struct Supervisor<'a, G> {
     streams: Streams,
     relays: Relays,
     unread: Unread,
+    notices: Notices,
     session: Session,
     conditions: Conditions,
     apps: Vec<AppSpec>,
@@ -191,6 +198,7 @@ impl<'a, G: Guest> Supervisor<'a, G> {
             streams: Streams::new(&apps, stdio, logs).map_err(PodError::Resource)?,
             relays: Relays::new().map_err(PodError::Resource)?,
             unread: Unread::default(),
+            notices: Notices::new().map_err(PodError::Resource)?,
             ready: ReadyQueue::default(),
             clock: ClockWatch::start().map_err(PodError::Resource)?,
             control: None,
@@ -219,6 +227,8 @@ impl<'a, G: Guest> Supervisor<'a, G> {
         self.watch(event_loop, self.listeners.commands.as_raw_fd(), EventSet::IN, Token::CommandListener);
         self.watch(event_loop, self.listeners.clients.as_raw_fd(), EventSet::IN, Token::ClientListener);
         self.watch(event_loop, self.listeners.accepted.as_raw_fd(), EventSet::IN, Token::AcceptedListener);
+        self.watch(event_loop, self.listeners.watches.as_raw_fd(), EventSet::IN, Token::WatchListener);
+        self.watch(event_loop, self.notices.event().as_raw_fd(), EventSet::IN, Token::Notices);
         self.watch(event_loop, self.streams.event().as_raw_fd(), EventSet::IN, Token::Streams);
         self.watch(event_loop, self.clock.as_raw_fd(), EventSet::IN, Token::Clock);
         // It stays readable: once is enough.

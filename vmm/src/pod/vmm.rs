@@ -41,7 +41,7 @@ use crate::{
     event_loop::EventLoop,
     jail,
     machine::{Machine, MachineConfig},
-    virtio::{net::Net, vsock::Ports},
+    virtio::{fs::Watches, net::Net, vsock::Ports},
 };
 
 /// What the process is called in lists.
@@ -144,6 +144,7 @@ fn run_pod(
     let pod = Pod {
         journal: Journal::of_host(&arguments.uuid),
         io_limits: io_limits::limits(&manifest, &volumes.mounts),
+        watches: Watches::default(),
         arguments,
         manifest,
         directory,
@@ -191,7 +192,7 @@ fn run_machine(mut pod: Pod, size: Size, link: &Link, diagnostics: &Diagnostics)
         true => None,
         false => Some(own_root::enter(&pod.directory).map_err(PodError::Mounts)?),
     };
-    let volumes = pod.volumes.share.as_deref();
+    let volumes = pod.volumes.share.as_deref().map(|directory| (directory, &pod.watches));
     let devices = devices::devices(
         &pod.directory,
         volumes,

@@ -1,7 +1,7 @@
 //! The agent: PID 1 of the micro-VM that is a pod.
 //!
 //! It makes the machine ready, tells the host, learns what the pod is, runs its apps and ends with them. It has one
-//! thread and waits in one place. If it panics the kernel does too, and the host reports that.
+//! thread, which waits in one place, and a few beside it in pods that watch volumes ([`watch`]). If it panics the kernel does too, and the host reports that.
 //!
 //! `main` is the C one: the standard library's would insist on a `/dev/null` that is not there yet.
 #![cfg_attr(not(test), no_main)]
@@ -15,6 +15,7 @@ mod machine;
 mod pod;
 mod root;
 mod stream;
+mod watch;
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -31,6 +32,7 @@ use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::sys::stat::{Mode, umask};
 
 use host::{Control, ControlError, Vsock};
+use watch::Watches;
 
 /// Descriptors a process may open, and how far it may raise that itself: systemd's defaults, which programs are used to.
 const OPEN_FILES: (u64, u64) = (1024, 524_288);
@@ -124,7 +126,18 @@ fn serve(control: &mut Control) -> Result<i32, AgentError> {
     control.drain()?;
     let HostMessage::Start(spec) = control.receive_next()? else { return Err(AgentError::NoStart) };
     become_pod(&spec)?;
-    Ok(pod::run(&spec, control, &Vsock)?)
+    let watches = watch(&spec, control)?;
+    Ok(pod::run(&spec, control, &Vsock, &watches)?)
+}
+
+/// What apps watch is of interest before the first one starts.
+fn watch(spec: &PodSpec, control: &mut Control) -> Result<Watches, AgentError> {
+    Watches::of(spec).or_else(|error| {
+        let text =
+            format!("Warning: inotify will not tell of changes that the host makes in volumes: {error}");
+        control.queue(&GuestMessage::Diagnostic { app: None, text })?;
+        Ok(Watches::default())
+    })
 }
 
 fn become_pod(spec: &PodSpec) -> Result<(), AgentError> {

@@ -44,6 +44,8 @@ impl<G: Guest> Supervisor<'_, G> {
             Token::Arrival(number) => self.on_arrival(number, event_loop),
             Token::HostSockets => self.on_host_sockets(),
             Token::AcceptedListener => self.on_accepted_connections(),
+            Token::WatchListener => self.on_watch_connections(),
+            Token::Notices => self.on_notices(),
             Token::Machine => {
                 self.gone_within(LAST_BYTES);
                 Ok(None)

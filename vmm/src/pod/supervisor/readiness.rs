@@ -38,6 +38,10 @@ pub enum Token {
     HostSockets,
     /// The guest called for such a connection.
     AcceptedListener,
+    /// The guest opened the connection about changes in volumes.
+    WatchListener,
+    /// A thread has a line for the user.
+    Notices,
 }
 
 /// What is ready, in order.

@@ -182,6 +182,7 @@ fn play_with<T: Send>(
         hints: vec![Hints { notify: true, stop_signal: Some(3), ..Hints::default() }; apps.len()],
         volumes: Volumes { mounts: vec![vec![]; apps.len()], ..Volumes::default() },
         io_limits: io_limits.clone(),
+        watches: Watches::default(),
         sockets,
         stdio: HostStdio { stdin: None, stdout: writer.as_fd(), stderr: writer.as_fd() },
     };

@@ -5,7 +5,7 @@ use std::{fs::File, io, path::PathBuf, time::Duration};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use virtiofsd::passthrough::{self, InodeFileHandlesMode};
 
-use super::{IoLimits, TAG_LEN};
+use super::{IoLimits, TAG_LEN, Watches};
 
 /// A limit of open files that no guest's page cache outgrows.
 const WANTED_FILES: u64 = 1_000_000;
@@ -25,6 +25,8 @@ pub struct ShareConfig {
     pub read_only: bool,
     /// Whose requests have to wait.
     pub limits: IoLimits,
+    /// What the guest watches there, if it can.
+    pub watches: Watches,
 }
 
 /// What the file server needs of /proc where there is none.
@@ -161,6 +163,7 @@ mod tests {
             cache: CachePolicy::Pod,
             read_only: false,
             limits: IoLimits::default(),
+            watches: Watches::default(),
         }
     }
 

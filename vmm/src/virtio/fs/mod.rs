@@ -19,10 +19,12 @@ mod nameless;
 mod pool;
 mod request;
 mod share;
+mod watch;
 
 pub use config::{CachePolicy, FsError, ProcFiles, ShareConfig};
 pub use device::Fs;
 pub use limits::{IoLimits, Rates};
+pub use watch::Watches;
 
 /// The longest tag (virtio 1.2 §5.11.4).
 const TAG_LEN: usize = 36;

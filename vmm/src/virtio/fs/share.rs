@@ -1,6 +1,7 @@
 //! The shared directory: virtiofsd's passthrough file system behind checks of what a guest may ask of it.
 
 mod operations;
+mod phantom;
 
 use std::{
     ffi::CStr,
@@ -26,6 +27,7 @@ use super::{
     freshness::Freshness,
     limits::Owners,
     nameless::{HiddenName, Nameless},
+    watch::Phantoms,
 };
 
 /// `O_TMPFILE`, which includes `O_DIRECTORY`.
@@ -37,12 +39,14 @@ const O_TMPFILE: u32 = libc::O_TMPFILE as u32;
 ///   the share.
 /// - Offsets must fit the host's type, or the library panics.
 /// - A read-only share refuses every change.
+/// - The guest's actor changes nothing ([`super::watch`]).
 #[derive(Clone)]
 pub(super) struct Share {
     files: Arc<PassthroughFs>,
     nameless: Arc<Nameless>,
     freshness: Arc<Freshness>,
     owners: Arc<Owners>,
+    phantoms: Arc<Phantoms>,
     read_only: bool,
     /// No other request is under way: the guest may begin anew.
     alone: Arc<AtomicBool>,
@@ -58,15 +62,18 @@ impl Share {
     pub fn new(config: &ShareConfig, proc: Option<&ProcFiles>) -> Result<Self, FsError> {
         let files = PassthroughFs::new(config.passthrough(proc)?)
             .map_err(|error| FsError::Server(config.directory.clone(), error))?;
-        Ok(Share {
+        let share = Share {
             files: Arc::new(files),
             nameless: Arc::default(),
             freshness: Arc::default(),
             owners: Arc::new(Owners::new(&config.tag, config.limits.clone())),
+            phantoms: config.watches.phantoms(),
             read_only: config.read_only,
             alone: Arc::default(),
             writeback: Arc::default(),
-        })
+        };
+        config.watches.of(&share);
+        Ok(share)
     }
 
     /// Allows INIT and DESTROY, which clear the library's tables and must run beside nothing else.
@@ -87,8 +94,8 @@ impl Share {
         request: &CreateIn,
         extensions: Extensions,
     ) -> io::Result<(Entry, u64, OpenOptions)> {
-        self.changeable()?;
-        let flags = self.open_flags(request.flags & !O_TMPFILE | libc::O_EXCL as u32)?;
+        self.changeable(ctx)?;
+        let flags = self.open_flags(ctx, request.flags & !O_TMPFILE | libc::O_EXCL as u32)?;
         let opened = self.open_directory(ctx, directory)?;
         let name = self.nameless.unused_name()?;
         let (mut entry, handle, options) = self.files.create(
@@ -116,13 +123,26 @@ impl Share {
     /// A directory the library knows.
     fn open_directory(&self, ctx: Context, inode: u64) -> io::Result<File> {
         let (handle, _) = self.files.opendir(ctx, inode, 0)?;
-        let handle = handle.ok_or_else(|| io::Error::from_raw_os_error(libc::EBADF))?;
+        let file = self.borrow(ctx, inode, handle);
+        if let Some(handle) = handle {
+            self.files.releasedir(ctx, inode, 0, handle)?;
+        }
+        file
+    }
+
+    /// The file behind a handle.
+    fn borrow(&self, ctx: Context, inode: u64, handle: Option<u64>) -> io::Result<File> {
+        let closed = || io::Error::from_raw_os_error(libc::EBADF);
         let mut borrowed = BorrowedFile(None);
-        // The only way to a file behind a handle is to read from it.
-        let read = self.files.read(ctx, inode, handle, &mut borrowed, 0, 0, None, 0);
-        self.files.releasedir(ctx, inode, 0, handle)?;
-        read?;
-        borrowed.0.ok_or_else(|| io::Error::from_raw_os_error(libc::EBADF))
+        // The only way to it is to read from it.
+        self.files.read(ctx, inode, handle.ok_or_else(closed)?, &mut borrowed, 0, 0, None, 0)?;
+        borrowed.0.ok_or_else(closed)
+    }
+
+    /// What a name stands for.
+    fn real(&self, ctx: Context, parent: u64, name: &CStr) -> io::Result<Entry> {
+        let entry = self.owned(parent, name, self.files.lookup(ctx, parent, name))?;
+        Ok(self.freshness.entry(entry))
     }
 
     /// Passes on an entry that the guest is told of.
@@ -133,20 +153,28 @@ impl Share {
         entry
     }
 
-    fn changeable(&self) -> io::Result<()> {
+    fn changeable(&self, ctx: Context) -> io::Result<()> {
+        if self.is_actor(ctx) {
+            return Err(not_permitted());
+        }
         if self.read_only { Err(io::Error::from_raw_os_error(libc::EROFS)) } else { Ok(()) }
     }
 
     /// Whether a name in a directory may be changed.
-    fn changeable_name(&self, name: &CStr) -> io::Result<()> {
+    fn changeable_name(&self, ctx: Context, name: &CStr) -> io::Result<()> {
         self.check_visible(name)?;
-        self.changeable()
+        self.changeable(ctx)
     }
 
     /// Whether the guest may speak of this name.
     fn check_visible(&self, name: &CStr) -> io::Result<()> {
         check_name(name)?;
         if self.nameless.is_hidden(name) { Err(io::Error::from_raw_os_error(libc::ENOENT)) } else { Ok(()) }
+    }
+
+    /// Attributes as the guest may see them.
+    fn real_attributes(&self, ctx: Context, inode: u64, handle: Option<u64>) -> io::Result<(Attr, Duration)> {
+        self.files.getattr(ctx, inode, handle).map(|answer| self.attributes(inode, answer))
     }
 
     /// Attributes that do not count a hidden name, with their lifetime.
@@ -158,10 +186,10 @@ impl Share {
     }
 
     /// Whether a file may be opened with these flags, and the flags to open it with.
-    fn open_flags(&self, flags: u32) -> io::Result<u32> {
+    fn open_flags(&self, ctx: Context, flags: u32) -> io::Result<u32> {
         let access = flags & libc::O_ACCMODE as u32;
         if access != libc::O_RDONLY as u32 || flags & libc::O_TRUNC as u32 != 0 {
-            self.changeable()?;
+            self.changeable(ctx)?;
         }
         if access == libc::O_WRONLY as u32 && self.writeback.load(Ordering::Relaxed) {
             return Ok(flags & !(libc::O_ACCMODE as u32) | libc::O_RDWR as u32);
@@ -190,6 +218,10 @@ fn invalid() -> io::Error {
     io::Error::from_raw_os_error(libc::EINVAL)
 }
 
+fn not_permitted() -> io::Error {
+    io::Error::from_raw_os_error(libc::EPERM)
+}
+
 fn check_name(name: &CStr) -> io::Result<()> {
     match name.to_bytes() {
         b"" | b"." | b".." => Err(invalid()),
@@ -209,7 +241,7 @@ mod tests {
     use virtiofsd::fuse::InHeader;
 
     use super::*;
-    use crate::virtio::fs::{CachePolicy, IoLimits, pool::own_file_system_context};
+    use crate::virtio::fs::{CachePolicy, IoLimits, Watches, pool::own_file_system_context};
 
     #[test]
     fn of_files_that_are_not_there_nothing_is_remembered() {
@@ -220,6 +252,7 @@ mod tests {
             cache: CachePolicy::Pod,
             read_only: false,
             limits: IoLimits::default(),
+            watches: Watches::default(),
         };
         let opens = thread::spawn(move || {
             own_file_system_context();

@@ -6,10 +6,12 @@ use std::os::fd::{AsRawFd, RawFd};
 
 use nix::fcntl::OFlag;
 use nix::libc;
+use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::{ForkResult, Pid, fork, pipe2};
 
 use super::execute::Failure;
 use super::sockets::aside;
+use crate::OPEN_FILES;
 use crate::stream::set_nonblocking;
 
 /// The longest line a child may report, in bytes.
@@ -67,11 +69,13 @@ pub fn spawn(child: impl FnOnce() -> Failure) -> io::Result<(Pid, Report)> {
     let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
     set_nonblocking(&reader)?;
     let writer = aside(writer)?;
-    // SAFETY: the agent has one thread, so the child's copy of every lock is free.
+    // SAFETY: of locks, the agent's other threads take the allocator's alone, which fork(3) sees to.
     match unsafe { fork() }? {
         ForkResult::Parent { child } => Ok((child, Report { pipe: Some(reader.into()), line: Vec::new() })),
         ForkResult::Child => {
             drop(reader);
+            // The agent itself may have more. Programs can live with fewer.
+            let _ = setrlimit(Resource::RLIMIT_NOFILE, OPEN_FILES.0, OPEN_FILES.1);
             let failure = child();
             let _ = File::from(writer).write_all(failure.line.as_bytes());
             // SAFETY: ends the process without running what belongs to the parent.

@@ -21,6 +21,7 @@ use crate::failure;
 use crate::host::{Control, ControlError, Dial};
 use crate::look::look;
 use crate::machine;
+use crate::watch::Watches;
 use changes::Stops;
 use commands::Commands;
 use course::{Course, Order};
@@ -62,10 +63,16 @@ struct Pod<'a> {
     commands: Commands,
     relays: Relays,
     host: &'a dyn Dial,
+    watches: &'a Watches,
 }
 
 /// Runs a pod until all its apps have ended; returns its status when everything they wrote is with the host.
-pub fn run(spec: &PodSpec, control: &mut Control, host: &dyn Dial) -> Result<i32, PodError> {
+pub fn run(
+    spec: &PodSpec,
+    control: &mut Control,
+    host: &dyn Dial,
+    watches: &Watches,
+) -> Result<i32, PodError> {
     let plans = spec.apps.iter().map(|app| AppPlan::new(app, spec)).collect::<Result<Vec<_>, _>>()?;
     let signals = child_signals().map_err(PodError::Signals)?;
     let mut pod = Pod {
@@ -80,6 +87,7 @@ pub fn run(spec: &PodSpec, control: &mut Control, host: &dyn Dial) -> Result<i32
         commands: Commands::default(),
         relays: Relays::default(),
         host,
+        watches,
     };
     for plan in plans {
         pod.start(plan)?;
@@ -177,6 +185,7 @@ impl Pod<'_> {
                 Event::Gone(status) => GuestMessage::AppExited { app: name, status },
                 Event::Ended(status) => {
                     self.commands.app_ended(&name);
+                    self.watches.look_again();
                     orders.extend(self.app_ended(status));
                     continue;
                 }

@@ -10,7 +10,10 @@ use virtiofsd::{
     fuse::{Attr, SetattrIn},
 };
 
-use super::{super::nameless::Entries, Share, check_offset};
+use super::{
+    super::{nameless::Entries, watch::phantoms},
+    Share, check_offset,
+};
 
 impl FileSystem for Share {
     type Inode = u64;
@@ -42,8 +45,10 @@ impl FileSystem for Share {
 
     fn lookup(&self, ctx: Context, parent: u64, name: &CStr) -> io::Result<Entry> {
         self.check_visible(name)?;
-        let entry = self.owned(parent, name, self.files.lookup(ctx, parent, name))?;
-        Ok(self.freshness.entry(entry))
+        if self.is_actor(ctx) {
+            return self.show(ctx, parent, name);
+        }
+        self.real(ctx, parent, name)
     }
 
     fn forget(&self, ctx: Context, inode: u64, count: u64) {
@@ -63,7 +68,10 @@ impl FileSystem for Share {
     }
 
     fn getattr(&self, ctx: Context, inode: u64, handle: Option<u64>) -> io::Result<(Attr, Duration)> {
-        self.files.getattr(ctx, inode, handle).map(|answer| self.attributes(inode, answer))
+        if self.is_actor(ctx) {
+            return self.show_attributes(ctx, inode);
+        }
+        self.real_attributes(ctx, inode, handle)
     }
 
     fn setattr(
@@ -74,7 +82,10 @@ impl FileSystem for Share {
         handle: Option<u64>,
         valid: SetattrValid,
     ) -> io::Result<(Attr, Duration)> {
-        self.changeable()?;
+        if self.is_actor(ctx) {
+            return self.pretend_to_set(ctx, inode);
+        }
+        self.changeable(ctx)?;
         let answer = self.files.setattr(ctx, inode, attr, handle, valid)?;
         self.freshness.changed(inode, valid);
         Ok(self.attributes(inode, answer))
@@ -92,7 +103,7 @@ impl FileSystem for Share {
         name: &CStr,
         extensions: Extensions,
     ) -> io::Result<Entry> {
-        self.changeable_name(name)?;
+        self.changeable_name(ctx, name)?;
         self.owned(parent, name, self.files.symlink(ctx, target, parent, name, extensions))
     }
 
@@ -106,7 +117,10 @@ impl FileSystem for Share {
         umask: u32,
         extensions: Extensions,
     ) -> io::Result<Entry> {
-        self.changeable_name(name)?;
+        if self.is_actor(ctx) {
+            return self.pretend_to_make(parent, name, false);
+        }
+        self.changeable_name(ctx, name)?;
         self.owned(parent, name, self.files.mknod(ctx, parent, name, mode, rdev, umask, extensions))
     }
 
@@ -119,17 +133,26 @@ impl FileSystem for Share {
         umask: u32,
         extensions: Extensions,
     ) -> io::Result<Entry> {
-        self.changeable_name(name)?;
+        if self.is_actor(ctx) {
+            return self.pretend_to_make(parent, name, true);
+        }
+        self.changeable_name(ctx, name)?;
         self.owned(parent, name, self.files.mkdir(ctx, parent, name, mode, umask, extensions))
     }
 
     fn unlink(&self, ctx: Context, parent: u64, name: &CStr) -> io::Result<()> {
-        self.changeable_name(name)?;
+        if self.is_actor(ctx) {
+            return self.pretend_to_remove(parent, name, false);
+        }
+        self.changeable_name(ctx, name)?;
         self.files.unlink(ctx, parent, name)
     }
 
     fn rmdir(&self, ctx: Context, parent: u64, name: &CStr) -> io::Result<()> {
-        self.changeable_name(name)?;
+        if self.is_actor(ctx) {
+            return self.pretend_to_remove(parent, name, true);
+        }
+        self.changeable_name(ctx, name)?;
         match self.files.rmdir(ctx, parent, name) {
             Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
                 let directory = self.files.lookup(ctx, parent, name)?.inode;
@@ -150,13 +173,16 @@ impl FileSystem for Share {
         new_name: &CStr,
         flags: u32,
     ) -> io::Result<()> {
+        if self.is_actor(ctx) {
+            return self.pretend_to_move((old_parent, old_name), (new_parent, new_name));
+        }
         self.check_visible(old_name)?;
-        self.changeable_name(new_name)?;
+        self.changeable_name(ctx, new_name)?;
         self.files.rename(ctx, old_parent, old_name, new_parent, new_name, flags)
     }
 
     fn link(&self, ctx: Context, inode: u64, parent: u64, name: &CStr) -> io::Result<Entry> {
-        self.changeable_name(name)?;
+        self.changeable_name(ctx, name)?;
         let mut entry = self.owned(parent, name, self.files.link(ctx, inode, parent, name))?;
         if self.nameless.reveal(inode) {
             entry.attr.nlink = entry.attr.nlink.saturating_sub(1);
@@ -171,7 +197,10 @@ impl FileSystem for Share {
         kill_priv: bool,
         flags: u32,
     ) -> io::Result<(Option<u64>, OpenOptions)> {
-        let flags = self.open_flags(flags)?;
+        if self.is_actor(ctx) {
+            return self.pretend_to_open();
+        }
+        let flags = self.open_flags(ctx, flags)?;
         let opened = self.files.open(ctx, inode, kill_priv, flags)?;
         // Of a file that is there: what a guest makes up is not to be remembered.
         self.freshness.opened(inode, flags);
@@ -189,8 +218,8 @@ impl FileSystem for Share {
         umask: u32,
         extensions: Extensions,
     ) -> io::Result<(Entry, Option<u64>, OpenOptions)> {
-        self.changeable_name(name)?;
-        let flags = self.open_flags(flags)?;
+        self.changeable_name(ctx, name)?;
+        let flags = self.open_flags(ctx, flags)?;
         let (entry, handle, options) =
             self.files.create(ctx, parent, name, mode, kill_priv, flags, umask, extensions)?;
         self.owners.told(parent, name, entry.inode);
@@ -226,12 +255,15 @@ impl FileSystem for Share {
         kill_priv: bool,
         flags: u32,
     ) -> io::Result<usize> {
-        self.changeable()?;
+        self.changeable(ctx)?;
         check_offset(offset)?;
         self.files.write(ctx, inode, handle, data, size, offset, lock_owner, delayed_write, kill_priv, flags)
     }
 
     fn flush(&self, ctx: Context, inode: u64, handle: u64, lock_owner: u64) -> io::Result<()> {
+        if handle == phantoms::HANDLE {
+            return Ok(());
+        }
         // What a guest writes back it has sent by now, and its locks are its own: this only asks for errors that the file
         // systems below pods report earlier. Told so once, it saves a request at every close.
         if self.writeback.load(Ordering::Relaxed) {
@@ -253,7 +285,7 @@ impl FileSystem for Share {
         offset: u64,
         length: u64,
     ) -> io::Result<()> {
-        self.changeable()?;
+        self.changeable(ctx)?;
         self.files.fallocate(ctx, inode, handle, mode, offset, length)
     }
 
@@ -267,6 +299,9 @@ impl FileSystem for Share {
         flock_release: bool,
         lock_owner: Option<u64>,
     ) -> io::Result<()> {
+        if handle == phantoms::HANDLE {
+            return Ok(());
+        }
         self.files.release(ctx, inode, flags, handle, flush, flock_release, lock_owner)
     }
 
@@ -283,7 +318,7 @@ impl FileSystem for Share {
         flags: u32,
         extra_flags: SetxattrFlags,
     ) -> io::Result<()> {
-        self.changeable()?;
+        self.changeable(ctx)?;
         self.files.setxattr(ctx, inode, name, value, flags, extra_flags)
     }
 
@@ -296,7 +331,7 @@ impl FileSystem for Share {
     }
 
     fn removexattr(&self, ctx: Context, inode: u64, name: &CStr) -> io::Result<()> {
-        self.changeable()?;
+        self.changeable(ctx)?;
         self.files.removexattr(ctx, inode, name)
     }
 
@@ -343,7 +378,7 @@ impl FileSystem for Share {
         len: u64,
         flags: u64,
     ) -> io::Result<usize> {
-        self.changeable()?;
+        self.changeable(ctx)?;
         // What the host copies passes no buffer that could be counted: Linux copies by reading and writing then.
         if self.owners.of(inode_in).or_else(|| self.owners.of(inode_out)).is_some() {
             return Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP));

@@ -26,6 +26,7 @@ use crate::host::{Control, Dial};
 use crate::layout::FILES;
 use crate::pod;
 use crate::root::tables;
+use crate::watch::Watches;
 
 /// The host of a pod under test.
 #[derive(Debug)]
@@ -338,7 +339,7 @@ fn agent(spec: &PodSpec) -> i32 {
     tables::write(Path::new(FILES), &tables::files(&spec.hostname, &spec.dns)).unwrap();
     let host = UnixSockets(SOCKETS.into());
     let mut control = Control::connect(&host).unwrap();
-    match pod::run(spec, &mut control, &host) {
+    match pod::run(spec, &mut control, &host, &Watches::default()) {
         Ok(status) => {
             // What is still queued goes with the last message, which is main's to send.
             control.drain().unwrap();

@@ -3,7 +3,7 @@
 use virtiofsd::fuse::*;
 use vm_memory::{ByteValued, Bytes, GuestAddress};
 
-use super::super::super::{CachePolicy, IoLimits, ShareConfig};
+use super::super::super::{CachePolicy, IoLimits, ShareConfig, Watches};
 use super::super::*;
 use crate::virtio::conformance::{BUFFERS, Buffer, Driver};
 
@@ -21,6 +21,7 @@ pub(super) fn share(directory: &std::path::Path) -> ShareConfig {
         cache: CachePolicy::Pod,
         read_only: false,
         limits: IoLimits::default(),
+        watches: Watches::default(),
     }
 }
 
