@@ -36,6 +36,7 @@ use appc::VolumeKind;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::{SigSet, SigmaskHow};
 
 use crate::host::{Dial, Vsock};
 
@@ -93,7 +94,11 @@ impl Watches {
                 relay.run();
             }
         };
-        Builder::new().name("watch".into()).stack_size(STACK).spawn(run)?;
+        // Signals are the main thread's: one that another took would be lost to it.
+        let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
+        let started = Builder::new().name("watch".into()).stack_size(STACK).spawn(run);
+        before.thread_set_mask()?;
+        started?;
         let listener = listener::install()?;
         let theirs = listener.as_fd().try_clone_to_owned()?;
         // Were the last one closed, the calls it hears would not exist any more.
