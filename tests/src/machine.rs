@@ -12,13 +12,18 @@ use crate::{Rkt, host, wait};
 /// What a command in it may take.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// Its start. Arguments: the disk, where that is mounted, the data directory of rkt. What is memory is new: /run, /tmp, the
-/// network with all that is in it, the numbers of processes.
+/// Its start. Arguments: the disk, where that is mounted, the data directory of rkt. What is memory is new: /run, /tmp (but for
+/// what was built there), the network with all that is in it, the numbers of processes.
 const BOOT: &str = r#"
     mount -t proc proc /proc
     mount -t sysfs sys /sys
     mount -t cgroup2 cgroup /sys/fs/cgroup
+    program=${RKT_BINARY%/*} stage1=${RKT_STAGE1%/*}
+    exec 8<"$program" 9<"$stage1"
     for memory in /run /tmp; do mount -t tmpfs -o mode=755 tmpfs $memory; done
+    [ -d "$program" ] || { mkdir -p "$program"; mount --no-canonicalize --bind /proc/self/fd/8 "$program"; }
+    [ -d "$stage1" ] || { mkdir -p "$stage1"; mount --no-canonicalize --bind /proc/self/fd/9 "$stage1"; }
+    exec 8<&- 9<&-
     mkdir /run/lock
     mount -o loop "$1" "$2"
     mkdir -p "$2/rkt" "$2/cni" /var/lib/cni
