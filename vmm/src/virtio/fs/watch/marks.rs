@@ -13,7 +13,8 @@ use std::{
 use libc::{
     FAN_ATTRIB, FAN_CLASS_NOTIF, FAN_CLOEXEC, FAN_CLOSE_WRITE, FAN_CREATE, FAN_DELETE, FAN_DELETE_SELF,
     FAN_EVENT_ON_CHILD, FAN_MARK_ADD, FAN_MARK_REMOVE, FAN_MODIFY, FAN_MOVE_SELF, FAN_MOVED_FROM,
-    FAN_MOVED_TO, FAN_NONBLOCK, FAN_ONDIR, FAN_RENAME, FAN_REPORT_DFID_NAME, FAN_REPORT_FID, O_RDONLY,
+    FAN_MOVED_TO, FAN_NONBLOCK, FAN_ONDIR, FAN_RENAME, FAN_REPORT_DFID_NAME, FAN_REPORT_FID,
+    FAN_REPORT_TARGET_FID, O_RDONLY,
 };
 use rustix::fs::fstatfs;
 
@@ -38,13 +39,11 @@ pub struct Marks {
 impl Marks {
     /// None yet.
     pub fn new() -> io::Result<Self> {
-        // SAFETY: numbers only.
-        let group = unsafe { libc::fanotify_init(FLAGS, O_RDONLY as u32) };
-        if group < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: the descriptor was just made and belongs to nobody else.
-        let group = unsafe { OwnedFd::from_raw_fd(group) };
+        let group = match group(FLAGS | FAN_REPORT_TARGET_FID) {
+            // Before Linux 5.17 an event about a name does not tell which file has it.
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => group(FLAGS)?,
+            group => group?,
+        };
         Ok(Marks { group: group.into(), keys: HashMap::new(), nodes: HashMap::new() })
     }
 
@@ -119,6 +118,16 @@ impl AsFd for Marks {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.group.as_fd()
     }
+}
+
+fn group(flags: u32) -> io::Result<OwnedFd> {
+    // SAFETY: numbers only.
+    let group = unsafe { libc::fanotify_init(flags, O_RDONLY as u32) };
+    if group < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor was just made and belongs to nobody else.
+    Ok(unsafe { OwnedFd::from_raw_fd(group) })
 }
 
 /// How fanotify names a file: file system and handle. Of a name in a directory, or of `at` itself.

@@ -13,7 +13,7 @@ use std::{
 };
 
 use agent::protocol::{Change, FrameReader, MAX_WATCHED, Place, Touch, WatchNews, WatchRequest, write_frame};
-use libc::FAN_Q_OVERFLOW;
+use libc::{FAN_MOVED_TO, FAN_Q_OVERFLOW, FAN_RENAME};
 use rustix::{
     event::{PollFd, PollFlags, poll},
     fs::{AtFlags, statat},
@@ -22,7 +22,7 @@ use rustix::{
 use super::{
     super::share::Share,
     changes::{self, Watched},
-    event,
+    event::{self, Event},
     marks::{Marks, key_of},
     phantoms::Phantoms,
 };
@@ -128,6 +128,9 @@ impl Relay {
             if event.mask & FAN_Q_OVERFLOW != 0 {
                 self.say_loss();
             } else if event.process != own {
+                if event.mask & (FAN_RENAME | FAN_MOVED_TO) != 0 {
+                    self.expect_moved(&event);
+                }
                 let known = Known { marks: self.marks.as_ref(), share: &self.share };
                 for change in changes::changes(&event, &known) {
                     self.note(change);
@@ -139,7 +142,6 @@ impl Relay {
     /// Lets a change wait for its turn, unless it adds nothing.
     fn note(&mut self, change: Change) {
         match &change {
-            Change::Moved { to: Some(to), .. } => self.expect_moved(&to.clone()),
             Change::MovedItself { node, .. } if self.moved.remove(node) => return,
             Change::Touched { how: Touch::Content | Touch::Attributes, .. }
             | Change::TouchedItself { how: Touch::Content | Touch::Attributes, .. }
@@ -152,17 +154,25 @@ impl Relay {
         self.waiting.push_back(change);
     }
 
-    /// A file that has just got this name and is watched itself is told so by the same change.
-    fn expect_moved(&mut self, to: &Place) {
+    /// A file that has just got a name and is watched itself is told so by the same change.
+    fn expect_moved(&mut self, event: &Event<'_>) {
         let Some(marks) = &self.marks else { return };
-        let key = CString::new(to.name.as_slice()).map_err(io::Error::from).and_then(|name| {
-            let (directory, _) = self.share.open_watched(to.node)?;
-            key_of(&directory, &name)
-        });
+        let Some((directory, name)) = event.new.or(event.named) else { return };
+        let Some(directory) = marks.nodes(directory).first() else { return };
+        let key = match event.file {
+            Some(key) => Ok(key.to_owned()),
+            None => self.key_in(*directory, name),
+        };
         if self.moved.len() >= MAX_MOVED {
             self.moved.clear();
         }
         self.moved.extend(key.iter().flat_map(|key| marks.nodes(key)));
+    }
+
+    /// Which file has a name now.
+    fn key_in(&self, directory: u64, name: &[u8]) -> io::Result<Vec<u8>> {
+        let (directory, _) = self.share.open_watched(directory)?;
+        key_of(&directory, &CString::new(name)?)
     }
 
     /// Hears what the guest asks for.

@@ -50,6 +50,9 @@ fn with_guest(work: impl FnOnce(&mut Guest) + Send + 'static) {
         watches.serve(theirs, |line| panic!("{line}")).unwrap();
         let mut guest = Guest { directory, share, stream };
         guest.say(&WatchRequest::Actor { thread: ACTOR });
+        // When that is answered the one before has been heard.
+        guest.say(&WatchRequest::Forget { node: 0 });
+        assert_eq!(guest.hear(), WatchNews::Forgotten { node: 0 });
         work(&mut guest);
     };
     thread::spawn(run).join().unwrap();
