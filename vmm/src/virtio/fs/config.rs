@@ -3,9 +3,9 @@
 use std::{fs::File, io, path::PathBuf, time::Duration};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use virtiofsd::passthrough::{self, InodeFileHandlesMode};
+use virtiofsd::passthrough::{self, InodeFileHandlesMode, xattrmap::XattrMap};
 
-use super::{IoLimits, TAG_LEN, Watches};
+use super::{IoLimits, TAG_LEN, Watches, share::overlay::ATTRIBUTES};
 
 /// A limit of open files that no guest's page cache outgrows.
 const WANTED_FILES: u64 = 1_000_000;
@@ -96,6 +96,7 @@ impl ShareConfig {
             cache_policy: self.cache.data(),
             writeback: self.writeback(),
             xattr: true,
+            xattrmap: self.attribute_names()?,
             // Every app has a file system of its own below the share. Unannounced, their inode numbers would collide.
             announce_submounts: true,
             // The server clears set-user-ID bits, or the guest would ask for attributes with every write.
@@ -104,6 +105,15 @@ impl ShareConfig {
             guest_fd_limit: files_for_one_share(),
             ..passthrough::Config::default()
         })
+    }
+
+    /// What attributes are called on the host.
+    fn attribute_names(&self) -> Result<Option<XattrMap>, FsError> {
+        if self.cache != CachePolicy::Pod {
+            return Ok(None);
+        }
+        let invalid = |error| FsError::Server(self.directory.clone(), io::Error::other(format!("{error:?}")));
+        XattrMap::try_from(ATTRIBUTES).map(Some).map_err(invalid)
     }
 
     /// Whether the guest may keep what is written to itself until it likes to write it back.

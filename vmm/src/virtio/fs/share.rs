@@ -1,6 +1,7 @@
 //! The shared directory: virtiofsd's passthrough file system behind checks of what a guest may ask of it.
 
 mod operations;
+pub(super) mod overlay;
 mod phantom;
 
 use std::{
@@ -22,7 +23,7 @@ use virtiofsd::{
 };
 
 use super::{
-    ProcFiles, ShareConfig,
+    CachePolicy, ProcFiles, ShareConfig,
     config::FsError,
     freshness::Freshness,
     limits::Owners,
@@ -48,6 +49,8 @@ pub(super) struct Share {
     owners: Arc<Owners>,
     phantoms: Arc<Phantoms>,
     read_only: bool,
+    /// What the guest's overlayfs needs is kept by other names ([`overlay`]).
+    keeps_whiteouts: bool,
     /// No other request is under way: the guest may begin anew.
     alone: Arc<AtomicBool>,
     /// The guest may hold written data back, so it may read from any file it writes.
@@ -69,6 +72,7 @@ impl Share {
             owners: Arc::new(Owners::new(&config.tag, config.limits.clone())),
             phantoms: config.watches.phantoms(),
             read_only: config.read_only,
+            keeps_whiteouts: config.cache == CachePolicy::Pod,
             alone: Arc::default(),
             writeback: Arc::default(),
         };
@@ -147,10 +151,11 @@ impl Share {
 
     /// Passes on an entry that the guest is told of.
     fn owned(&self, parent: u64, name: &CStr, entry: io::Result<Entry>) -> io::Result<Entry> {
-        if let Ok(entry) = &entry {
+        entry.map(|mut entry| {
             self.owners.told(parent, name, entry.inode);
-        }
-        entry
+            self.unkept(&mut entry.attr);
+            entry
+        })
     }
 
     fn changeable(&self, ctx: Context) -> io::Result<()> {
@@ -182,6 +187,7 @@ impl Share {
         if self.nameless.contains(inode) {
             attr.nlink = attr.nlink.saturating_sub(1);
         }
+        self.unkept(&mut attr);
         (attr, self.freshness.lifetime(inode, &attr, longest))
     }
 
@@ -241,7 +247,7 @@ mod tests {
     use virtiofsd::fuse::InHeader;
 
     use super::*;
-    use crate::virtio::fs::{CachePolicy, IoLimits, Watches, pool::own_file_system_context};
+    use crate::virtio::fs::{IoLimits, Watches, pool::own_file_system_context};
 
     #[test]
     fn of_files_that_are_not_there_nothing_is_remembered() {

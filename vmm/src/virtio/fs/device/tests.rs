@@ -1,6 +1,7 @@
 mod guest;
 mod limits;
 mod nameless;
+mod overlay;
 
 use std::{
     fs,
@@ -369,6 +370,7 @@ fn the_file_server_can_do_all_this_in_jail() {
         ("names", names_cannot_lead_out_of_the_share),
         ("nameless", nameless::a_nameless_file_gets_a_name),
         ("gone", nameless::a_nameless_file_leaves_nothing_behind),
+        ("whiteouts", overlay::whiteouts_are_kept_as_another_device),
         ("limits", limits::others_are_served_while_one_waits_and_all_once_limits_are_lifted),
         ("reset", a_reset_closes_the_guests_files),
         ("anything", any_requests_are_survived),

@@ -121,7 +121,7 @@ impl FileSystem for Share {
             return self.pretend_to_make(parent, name, false);
         }
         self.changeable_name(ctx, name)?;
-        self.owned(parent, name, self.files.mknod(ctx, parent, name, mode, rdev, umask, extensions))
+        self.owned(parent, name, self.make_node(ctx, (parent, name), (mode, rdev), umask, extensions))
     }
 
     fn mkdir(
@@ -178,7 +178,7 @@ impl FileSystem for Share {
         }
         self.check_visible(old_name)?;
         self.changeable_name(ctx, new_name)?;
-        self.files.rename(ctx, old_parent, old_name, new_parent, new_name, flags)
+        self.move_name(ctx, (old_parent, old_name), (new_parent, new_name), flags)
     }
 
     fn link(&self, ctx: Context, inode: u64, parent: u64, name: &CStr) -> io::Result<Entry> {
