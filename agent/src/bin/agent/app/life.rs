@@ -81,7 +81,7 @@ pub struct App {
     syslog: Option<Syslog>,
     /// None once its main process has ended: nobody would take what comes.
     sockets: Option<Sockets>,
-    /// Keeps what it has mounted until nothing can be under way there any more ([`crate::machine::wait_until_quiet`]).
+    /// Keeps what it has mounted until nothing can be under way there any more ([`crate::machine::Quiet`]).
     namespaces: Option<Namespaces>,
     state: State,
     events: Vec<Event>,
@@ -147,9 +147,9 @@ impl App {
         volumes.chain([Mount::Share(self.plan.rootfs.clone())]).collect()
     }
 
-    /// Leaves what it has mounted to the end of the machine, which needs not wait for anything under way there.
-    pub fn leave_mounts(&mut self) {
-        std::mem::forget(self.namespaces.take());
+    /// What holds all it has mounted, once it has ended.
+    pub fn take_namespaces(&mut self) -> Option<Namespaces> {
+        self.namespaces.take()
     }
 
     /// Whether it is at work, as far as it lets the agent know.

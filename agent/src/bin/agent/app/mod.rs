@@ -28,4 +28,5 @@ pub use cgroup::delegate;
 pub use command::{Command, CommandError};
 pub use leftovers::clear;
 pub use life::{App, Event, Mount, exit_status};
+pub use namespaces::Namespaces;
 pub use plan::{AppPlan, PlanError};

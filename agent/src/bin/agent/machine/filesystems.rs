@@ -108,7 +108,7 @@ pub fn mount_share(tag: &'static str, at: &str) -> Result<(), BootError> {
 
 /// Has the kernel mount what the host has mounted at a directory of a share. Were that left to the apps, each would get a
 /// file system of its own, in which FIFOs, sockets, locks and mappings are not the others', and which would go with the
-/// app's last process, whatever it had under way ([`super::wait_until_quiet`]).
+/// app's last process, whatever it had under way ([`super::Quiet`]).
 pub fn touch_submount(path: &Path) {
     // Whatever is wrong with it, mounting it into an app will tell. Files are part of the share itself.
     let _ = fs::metadata(path.join("."));

@@ -13,5 +13,5 @@ pub use filesystems::{BootError, enter_root, make_root, mount_share, touch_submo
 pub use identity::{IdentityError, assume, follow_clock};
 pub use memory::{provide as provide_memory, remove as remove_memory};
 pub use network::{NetworkError, configure, loopback_up};
-pub use quiet::wait_until_quiet;
+pub use quiet::{INTERVAL as QUIET_INTERVAL, Quiet};
 pub use sysctl::{SysctlError, set as set_parameters};

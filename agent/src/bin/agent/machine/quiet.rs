@@ -9,41 +9,61 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::mount::{MsFlags, mount};
 use nix::sys::stat::minor;
 
 use crate::layout::{FUSECTL, POD, VOLUMES};
 
-/// How often it is looked.
-const INTERVAL: Duration = Duration::from_millis(1);
+/// How often it is to be looked.
+pub const INTERVAL: Duration = Duration::from_millis(1);
 /// Apps that go on may always have something under way. What was at the beginning is not any more after this long.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Waits until the host has answered every request of the shares, or for as long as that can take.
-pub fn wait_until_quiet() -> io::Result<()> {
-    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-    fs::create_dir_all(FUSECTL)?;
-    mount(Some("fusectl"), FUSECTL, Some("fusectl"), flags, None::<&str>)?;
-    let quiet = wait(&[counter(POD)?, counter(VOLUMES)?], Instant::now() + PATIENCE);
-    umount2(FUSECTL, MntFlags::MNT_DETACH)?;
-    quiet
+/// Waits until the host has answered what it was asked before, or for as long as that can take.
+#[derive(Debug)]
+pub struct Quiet {
+    /// Files that say how many requests of a share are under way (Documentation/filesystems/fuse.rst).
+    busy: Vec<PathBuf>,
+    end: Instant,
 }
 
-/// The file that says how many requests of the share mounted at `at` are under way (Documentation/filesystems/fuse.rst).
+impl Quiet {
+    /// Begins to wait for the answers to all that has been asked by now.
+    pub fn from(now: Instant) -> io::Result<Self> {
+        provide_counters()?;
+        Ok(Self { busy: vec![counter(POD)?, counter(VOLUMES)?], end: now + PATIENCE })
+    }
+
+    /// Looks whether everything has been answered. An error means that this cannot be known, and will not be.
+    pub fn has_come(&mut self, now: Instant) -> io::Result<bool> {
+        while now < self.end
+            && let Some(counter) = self.busy.last()
+        {
+            if is_busy(counter)? {
+                return Ok(false);
+            }
+            self.busy.pop();
+        }
+        Ok(true)
+    }
+}
+
+/// Mounts the counters, once.
+fn provide_counters() -> io::Result<()> {
+    match fs::create_dir(FUSECTL) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        made => made?,
+    }
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    mount(Some("fusectl"), FUSECTL, Some("fusectl"), flags, None::<&str>)
+        .inspect_err(|_| drop(fs::remove_dir(FUSECTL)))?;
+    Ok(())
+}
+
 fn counter(at: &str) -> io::Result<PathBuf> {
     Ok(Path::new(FUSECTL).join(minor(fs::metadata(at)?.dev()).to_string()).join("waiting"))
-}
-
-fn wait(counters: &[PathBuf], end: Instant) -> io::Result<()> {
-    for counter in counters {
-        while Instant::now() < end && is_busy(counter)? {
-            sleep(INTERVAL);
-        }
-    }
-    Ok(())
 }
 
 fn is_busy(counter: &Path) -> io::Result<bool> {
@@ -62,13 +82,19 @@ mod tests {
     #[test]
     fn what_is_under_way_is_waited_for_but_not_for_ever() {
         let directory = tempfile::tempdir().unwrap();
-        let counters = ["1", "2", "3"].map(|name| directory.path().join(name));
-        fs::write(&counters[0], "0\n").unwrap();
-        fs::write(&counters[1], "2\n").unwrap();
-        let end = Instant::now() + Duration::from_millis(50);
-        wait(&counters, end).unwrap();
-        assert!(Instant::now() >= end);
-        fs::write(&counters[1], "0\n").unwrap();
-        wait(&counters, Instant::now() + Duration::from_secs(1000)).unwrap();
+        let busy = ["1", "2", "3"].map(|name| directory.path().join(name)).to_vec();
+        fs::write(&busy[0], "0\n").unwrap();
+        fs::write(&busy[1], "2\n").unwrap();
+        let now = Instant::now();
+        let mut quiet = Quiet { busy: busy.clone(), end: now + PATIENCE };
+        assert!(!quiet.has_come(now).unwrap());
+        assert!(quiet.has_come(now + PATIENCE).unwrap());
+        fs::write(&busy[1], "0\n").unwrap();
+        // What is asked later is not waited for.
+        fs::write(&busy[0], "1\n").unwrap();
+        assert!(!quiet.has_come(now).unwrap());
+        fs::write(&busy[1], "1\n").unwrap();
+        fs::write(&busy[0], "0\n").unwrap();
+        assert!(quiet.has_come(now).unwrap());
     }
 }

@@ -56,11 +56,12 @@ impl Stops {
 impl Pod<'_> {
     /// Starts an app that the pod did not start with, or that has ended.
     pub(super) fn start_app(&mut self, app: &RuntimeApp, spec: &AppSpec) -> Result<(), PodError> {
-        if self.apps.iter().any(|running| running.name() == spec.name && !running.is_done()) {
+        let runs = self.apps.iter().any(|running| running.name() == spec.name && !running.is_done());
+        if runs || self.departures.is_forgetting(&spec.name) {
             // No host asks for that.
             return Ok(());
         }
-        self.let_go(&spec.name)?;
+        self.let_go(&spec.name, false);
         clear(&spec.name);
         for mount in spec.mounts.iter().filter(|mount| mount.memory.is_none()) {
             machine::touch_submount(&Path::new(VOLUMES).join(&mount.source));
@@ -71,11 +72,29 @@ impl Pod<'_> {
         }
     }
 
-    /// Lets go of an app, so that the host can take its files away.
-    pub(super) fn forget_app(&mut self, app: String) -> Result<(), PodError> {
-        let ended = |known: &&App| known.name() == app && known.is_done();
-        let mounts: Vec<_> = self.apps.iter().filter(ended).flat_map(App::mounts).collect();
-        self.let_go(&app)?;
+    /// Begins to let go of an app, so that the host can take its files away. It is told when that is done.
+    pub(super) fn forget_app(&mut self, app: &str) -> Result<(), PodError> {
+        if !self.let_go(app, true) {
+            self.control.queue(&GuestMessage::AppForgotten { app: app.to_owned() })?;
+        }
+        Ok(())
+    }
+
+    /// Lets go of apps that have ended, where nothing is under way any more in what they have mounted.
+    pub(super) fn see_off(&mut self) -> Result<(), PodError> {
+        for departure in self.departures.take_due(Instant::now()) {
+            let app = departure.app().to_owned();
+            self.warn("wait for the files", &app, departure.doubt())?;
+            let mounts = departure.forgotten().map(<[Mount]>::to_vec);
+            drop(departure);
+            if let Some(mounts) = mounts {
+                self.forget(app, mounts)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self, app: String, mounts: Vec<Mount>) -> Result<(), PodError> {
         for mount in mounts {
             match mount {
                 Mount::Memory(path) => machine::remove_memory(&path),
@@ -85,26 +104,23 @@ impl Pod<'_> {
         }
         // Before its cgroup goes, which names are accounted to: those of a dying one are out of reach for a while.
         let forgotten = machine::forget_names();
-        self.warn("forget the files", &app, forgotten)?;
+        self.warn("forget the files", &app, forgotten.as_ref().err())?;
         clear(&app);
         Ok(self.control.queue(&GuestMessage::AppForgotten { app })?)
     }
 
-    /// Drops what is known of an app that has ended, and with it the last hold of its mounts.
-    fn let_go(&mut self, app: &str) -> Result<(), PodError> {
+    /// Drops what is known of an app that has ended, but for the hold of its mounts. True if there was one.
+    fn let_go(&mut self, app: &str, forgotten: bool) -> bool {
         let gone = |known: &App| known.name() == app && known.is_done();
-        if !self.apps.iter().any(gone) {
-            return Ok(());
-        }
-        let quiet = machine::wait_until_quiet();
-        self.warn("wait for the files", app, quiet)?;
-        self.apps.retain(|known| !gone(known));
-        Ok(())
+        let Some(at) = self.apps.iter().position(gone) else { return false };
+        let mut app = self.apps.remove(at);
+        self.departures.add(&mut app, forgotten, Instant::now());
+        true
     }
 
-    fn warn(&mut self, action: &str, app: &str, result: io::Result<()>) -> Result<(), PodError> {
-        if let Err(error) = result {
-            let text = format!("Warning: cannot {action} of app {app}: {}", failure::reason(&error));
+    fn warn(&mut self, action: &str, app: &str, error: Option<&io::Error>) -> Result<(), PodError> {
+        if let Some(error) = error {
+            let text = format!("Warning: cannot {action} of app {app}: {}", failure::reason(error));
             self.control.queue(&GuestMessage::Diagnostic { app: None, text })?;
         }
         Ok(())

@@ -3,6 +3,7 @@
 mod changes;
 mod commands;
 mod course;
+mod departures;
 mod relays;
 
 use std::os::fd::{AsRawFd, RawFd};
@@ -25,6 +26,7 @@ use crate::watch::Watches;
 use changes::Stops;
 use commands::Commands;
 use course::{Course, Order};
+use departures::Departures;
 use relays::Relays;
 
 /// How often the agent looks whether the last processes of an app have vanished, should it not be told.
@@ -60,6 +62,7 @@ struct Pod<'a> {
     announced: bool,
     course: Course,
     stops: Stops,
+    departures: Departures,
     commands: Commands,
     relays: Relays,
     host: &'a dyn Dial,
@@ -84,6 +87,7 @@ pub fn run(
         announced: false,
         course: Course::default(),
         stops: Stops::default(),
+        departures: Departures::default(),
         commands: Commands::default(),
         relays: Relays::default(),
         host,
@@ -101,7 +105,8 @@ pub fn run(
     pod.commands.report_all(pod.control)?;
     let status = pod.course.status();
     end_of_processes();
-    pod.apps.iter_mut().for_each(App::leave_mounts);
+    // What they have mounted stays to the end of the machine, which needs not wait for anything under way there.
+    pod.apps.iter_mut().for_each(|app| std::mem::forget(app.take_namespaces()));
     Ok(status)
 }
 
@@ -128,7 +133,8 @@ impl Pod<'_> {
         let now = Instant::now();
         let may_end = !self.spec.mutable || self.course.is_ending();
         // Both are asked: each counts from when it was asked first.
-        may_end && self.apps.iter().all(App::is_done) && self.commands.is_done(now) & self.relays.is_done(now)
+        let all_gone = self.apps.iter().all(App::is_done) && self.departures.is_empty();
+        may_end && all_gone && self.commands.is_done(now) & self.relays.is_done(now)
     }
 
     fn start(&mut self, plan: AppPlan) -> Result<(), PodError> {
@@ -244,7 +250,7 @@ impl Pod<'_> {
             [self.course.deadline(), self.stops.deadline(), self.commands.deadline(), self.relays.deadline()];
         let due = due.into_iter().chain(self.apps.iter().map(App::deadline)).flatten().min();
         let due = due.map(|at| at.saturating_duration_since(Instant::now()));
-        match sweeping.into_iter().chain(due).min() {
+        match sweeping.into_iter().chain(self.departures.interval()).chain(due).min() {
             Some(duration) => (duration.as_millis() + 1).try_into().unwrap_or(libc::c_int::MAX),
             None => -1,
         }
@@ -265,7 +271,7 @@ impl Pod<'_> {
         while let Some(message) = self.control.receive()? {
             self.hear(message)?;
         }
-        Ok(())
+        self.see_off()
     }
 
     /// Collects every process that has ended, orphans included.
@@ -315,7 +321,7 @@ impl Pod<'_> {
             HostMessage::StopApp { app, grace_ms } => {
                 self.stops.stop(&app, Duration::from_millis(grace_ms), &self.apps, Instant::now());
             }
-            HostMessage::ForgetApp { app } => self.forget_app(app)?,
+            HostMessage::ForgetApp { app } => self.forget_app(&app)?,
             HostMessage::Look { number, question } => {
                 self.control.queue(&GuestMessage::Seen { number, sight: look(question) })?;
             }
