@@ -5,8 +5,8 @@ use std::io;
 use rustix::{
     io::Errno,
     thread::{
-        CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set,
-        remove_capability_from_bounding_set, set_capabilities,
+        CapabilitiesSecureBits, CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set,
+        remove_capability_from_bounding_set, set_capabilities, set_capabilities_secure_bits,
     },
 };
 
@@ -36,6 +36,17 @@ pub fn of(kind: Kind) -> CapabilitySet {
             CapabilitySet::empty()
         }
     }
+}
+
+/// Keeps the capabilities of threads that serve files while they act as a user, to whom the files they make belong. The guest's
+/// kernel has seen to what he may: of his own capabilities, and of those in a namespace of users, the host knows nothing.
+pub fn hold_as_user(kind: Kind) -> io::Result<()> {
+    let serves = matches!(kind, Kind::FileServer | Kind::Starter);
+    // A thread without this right was started by one that had seen to it.
+    if serves && capabilities(None)?.effective.contains(CapabilitySet::SETPCAP) {
+        set_capabilities_secure_bits(CapabilitiesSecureBits::NO_SETUID_FIXUP)?;
+    }
+    Ok(())
 }
 
 /// Gives up all capabilities but `kept`, and every way to get others.

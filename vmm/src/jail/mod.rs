@@ -100,8 +100,9 @@ pub fn close(written: &[&Path]) -> Result<(), JailError> {
     confine(Kind::EventLoop)
 }
 
-/// Confines the calling thread, in a VMM; elsewhere nothing happens.
+/// Confines the calling thread, in a VMM; elsewhere it only learns to act as a user, if that is its work.
 pub fn confine(kind: Kind) -> Result<(), JailError> {
+    capabilities::hold_as_user(kind).map_err(refused("keep the capabilities"))?;
     let Some(settings) = SETTINGS.get() else { return Ok(()) };
     set_no_new_privs(true).map_err(|error| refused("fix the privileges")(error.into()))?;
     landlock::restrict(kind)?;

@@ -7,8 +7,8 @@
 use std::{ffi::CStr, io};
 
 use virtiofsd::{
-    filesystem::{Context, Entry, Extensions, FileSystem, SetattrValid},
-    fuse::{Attr, SetattrIn},
+    filesystem::{Context, Entry, Extensions, FileSystem},
+    fuse::Attr,
 };
 
 use super::{Share, invalid};
@@ -40,22 +40,8 @@ impl Share {
         extensions: Extensions,
     ) -> io::Result<Entry> {
         let whiteout = mode & libc::S_IFMT == libc::S_IFCHR && device == WHITEOUT;
-        if !self.keeps_whiteouts || !whiteout {
-            return self.files.mknod(ctx, parent, name, mode, device, umask, extensions);
-        }
-        // Anybody may make a whiteout, but only root another device.
-        let mut entry = self.files.mknod(root(ctx), parent, name, mode, KEPT_AS, umask, extensions)?;
-        let owner = SetattrIn { uid: ctx.uid, gid: ctx.gid, ..SetattrIn::default() };
-        let valid = SetattrValid::UID | SetattrValid::GID;
-        match self.files.setattr(root(ctx), entry.inode, owner, None, valid) {
-            Ok((attr, _)) => entry.attr = attr,
-            Err(error) => {
-                self.files.forget(ctx, entry.inode, 1);
-                self.files.unlink(root(ctx), parent, name)?;
-                return Err(error);
-            }
-        }
-        Ok(entry)
+        let device = if self.keeps_whiteouts && whiteout { KEPT_AS } else { device };
+        self.files.mknod(ctx, parent, name, mode, device, umask, extensions)
     }
 
     /// Renames a file; with `RENAME_WHITEOUT`, a whiteout takes its place.
@@ -69,7 +55,7 @@ impl Share {
         flags: u32,
     ) -> io::Result<()> {
         let rename = |from: (u64, &CStr), to: (u64, &CStr), flags| {
-            self.files.rename(root(ctx), from.0, from.1, to.0, to.1, flags)
+            self.files.rename(ctx, from.0, from.1, to.0, to.1, flags)
         };
         if !self.keeps_whiteouts || flags & libc::RENAME_WHITEOUT == 0 {
             return rename(from, to, flags);
@@ -79,17 +65,10 @@ impl Share {
         }
         let name = self.nameless.unused_name()?;
         let aside = (from.0, name.as_c_str());
-        let whiteout = self.files.mknod(
-            root(ctx),
-            aside.0,
-            aside.1,
-            libc::S_IFCHR,
-            KEPT_AS,
-            0,
-            Extensions::default(),
-        )?;
+        let whiteout =
+            self.files.mknod(ctx, aside.0, aside.1, libc::S_IFCHR, KEPT_AS, 0, Extensions::default())?;
         self.files.forget(ctx, whiteout.inode, 1);
-        let unlink = || self.files.unlink(root(ctx), aside.0, aside.1);
+        let unlink = || self.files.unlink(ctx, aside.0, aside.1);
         if let Err(error) = rename(aside, from, libc::RENAME_EXCHANGE) {
             unlink()?;
             return Err(error);
@@ -101,8 +80,4 @@ impl Share {
         }
         moved
     }
-}
-
-fn root(ctx: Context) -> Context {
-    Context { uid: 0.into(), gid: 0.into(), ..ctx }
 }
