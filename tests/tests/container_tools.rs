@@ -8,19 +8,26 @@ use tests::{Aci, Rkt, host, inside, inside::Look, network::sh, software};
 
 /// What is possible with CAP_SYS_ADMIN and CAP_NET_ADMIN.
 const ADMINISTRATOR: &[Look<'_>] = &[
-    // What is under the upper directory is an overlay already, in which the host's kernel makes no whiteouts.
+    // What is under the upper directory is an overlay already.
     (
         "overlay on the root file system",
-        "cd /root; mkdir l u w m; echo low >l/a; echo gone >l/b; mount -t overlay -o lowerdir=l,upperdir=u,workdir=w o m; cd /",
+        "mkdir /root/o; cd /root/o; mkdir -p l/d u w m; echo low >l/a; echo gone >l/b; echo old >l/d/old;
+         mount -t overlay -o lowerdir=l,upperdir=u,workdir=w o m;
+         echo up >m/c; rm m/b; mv m/a m/d/a; rm -r m/d/old; cat m/d/a m/c; ls m m/d; stat -c '%F %t:%T' u/a u/b u/d/old; umount m; cd /",
     ),
     (
-        "overlay over it on a volume",
-        "cd /var/lib/tool; mkdir u w m; mount -t overlay -o lowerdir=/root/l,upperdir=u,workdir=w o m;
-         echo up >m/c; rm m/b; mv m/a m/d; cat m/d m/c; ls m; stat -c %F u/b; umount m; cd /",
+        "it is still there",
+        "cd /root/o; mount -t overlay -o lowerdir=l,upperdir=u,workdir=w o m; ls m m/d; rm -r m/d; mkdir m/d; ls -A m/d; umount m;
+         mount -t overlay -o lowerdir=l,upperdir=u,workdir=w o m; ls -A m/d; umount m; ls -A w/work; cd /",
+    ),
+    (
+        "overlay with its upper on a volume",
+        "cd /var/lib/volume; mkdir u w m; mount -t overlay -o lowerdir=/root/o/l,upperdir=u,workdir=w o m;
+         echo up >m/c; rm m/b; mv m/a m/d; cat m/d/a m/c; ls m; stat -c %F u/b; umount m; cd /",
     ),
     (
         "overlay of an overlay",
-        "mount -t tmpfs t /mnt; cd /mnt; mkdir u w m; mount -t overlay -o lowerdir=/var/lib/tool/u:/root/l,upperdir=u,workdir=w o m;
+        "mount -t tmpfs t /mnt; cd /mnt; mkdir u w m; mount -t overlay -o lowerdir=/var/lib/volume/u:/root/o/u:/root/o/l,upperdir=u,workdir=w o m;
          ls m; touch m/x; ls u; umount m; cd /; umount /mnt",
     ),
     ("tmpfs with a size", "mount -t tmpfs -o size=64k t /mnt; head -c 1m /dev/zero >/mnt/x 2>/dev/null; stat -c %s /mnt/x; umount /mnt"),
@@ -44,6 +51,10 @@ const USER: &[Look<'_>] = &[
     ("user namespace", "unshare -U -r sh -c 'id -u; cat /proc/self/uid_map'"),
     ("nested", "unshare -U -r unshare -U -r id -u"),
     ("mounts in it", "unshare -U -r -m sh -c 'mount -t tmpfs t /mnt && touch /mnt/x && ls /mnt'"),
+    (
+        "overlay in it, on the root file system",
+        "cd /tmp; mkdir o; cd o; unshare -U -r -m sh -c 'mkdir l u w m; echo x >l/f; mount -t overlay -o lowerdir=l,upperdir=u,workdir=w,userxattr o m && rm m/f && ls -A m u && stat -c %t:%T u/f'",
+    ),
     (
         "overlay in it",
         "unshare -U -r -m sh -c 'mount -t tmpfs t /mnt; cd /mnt; mkdir l u w m; echo x >l/f; mount -t overlay -o lowerdir=l,upperdir=u,workdir=w,userxattr o m && rm m/f && ls -A m u'",
@@ -80,8 +91,7 @@ fn image() -> PathBuf {
     );
     let image = image.directory("usr/lib/x86_64-linux-gnu/xtables", 0o755);
     let image = modules.lines().fold(image, |image, path| software::copied(image, path.as_ref()));
-    // What such a tool keeps belongs on a volume, as Docker's own image has it.
-    let image = image.app("mountPoints", json!([{"name": "tool", "path": "/var/lib/tool"}]));
+    let image = image.app("mountPoints", json!([{"name": "volume", "path": "/var/lib/volume"}]));
     image.write(&host::data_dir().join("tools.aci"))
 }
 
@@ -118,8 +128,9 @@ fn tools_for_containers_work_with_the_right_to_them() {
     ];
     let finished = rkt.run(words.concat()).expect_success();
     let expected = [
-        "overlay on the root file system: mount: mounting o on m failed: Invalid argument",
-        "overlay over it on a volume: low up c d character special file",
+        "overlay on the root file system: low up m: c d m/d: a character special file 0:0 character special file 0:0 character special file 0:0",
+        "it is still there: m: c d m/d: a",
+        "overlay with its upper on a volume: low up c d character special file",
         "overlay of an overlay: c d x",
         "tmpfs with a size: 65536",
         "bind mount, read-only: touch: /mnt/x: Read-only file system",
@@ -134,6 +145,7 @@ fn tools_for_containers_work_with_the_right_to_them() {
         "user namespace: 0 0 65534 1",
         "nested: 0",
         "mounts in it: x",
+        "overlay in it, on the root file system: m: u: f 0:0",
         "overlay in it: m: u: f",
         "network in it: 1",
         "process namespace: 1",
