@@ -1,4 +1,4 @@
-//! What the benchmark of files does, in a guest or on the host: `file-load DIRECTORY`.
+//! What the benchmark of files does, in a guest or on the host: `file-load DIRECTORY FILES`.
 //!
 //! Prints a line `NAME MILLISECONDS` for each kind of work, then `file-load: done`.
 
@@ -17,12 +17,11 @@ const BLOCK: usize = 256 << 10;
 /// Of random reads and writes, in bytes and in number.
 const PAGE: usize = 4096;
 const PAGES: u64 = 2000;
-/// Small files, as of an unpacked archive, and their size in bytes.
-const FILES: usize = 5000;
+/// Small files, as of an unpacked archive: their number in each directory, and their size in bytes.
 const PER_DIRECTORY: usize = 100;
 const SMALL: usize = 2048;
 
-type Work = fn(&Path) -> io::Result<()>;
+type Work = fn(&Path, usize) -> io::Result<()>;
 
 const WORK: &[(&str, Work)] = &[
     ("write", write),
@@ -35,11 +34,10 @@ const WORK: &[(&str, Work)] = &[
 ];
 
 fn main() {
-    let Some(directory) = std::env::args().nth(1) else {
-        eprintln!("usage: file-load DIRECTORY");
-        process::exit(2)
-    };
-    if let Err(error) = run(Path::new(&directory)) {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let [directory, files] = &arguments[..] else { usage() };
+    let Ok(files) = files.parse() else { usage() };
+    if let Err(error) = run(Path::new(directory), files) {
         eprintln!("file-load: {directory}: {error}");
         process::exit(1)
     }
@@ -51,10 +49,15 @@ fn main() {
     }
 }
 
-fn run(directory: &Path) -> io::Result<()> {
+fn usage() -> ! {
+    eprintln!("usage: file-load DIRECTORY FILES");
+    process::exit(2)
+}
+
+fn run(directory: &Path, files: usize) -> io::Result<()> {
     for (name, work) in WORK {
         let started = Instant::now();
-        work(directory)?;
+        work(directory, files)?;
         println!("{name} {:.3}", started.elapsed().as_secs_f64() * 1e3);
     }
     println!("file-load: done");
@@ -65,7 +68,7 @@ fn large(directory: &Path) -> PathBuf {
     directory.join("large")
 }
 
-fn write(directory: &Path) -> io::Result<()> {
+fn write(directory: &Path, _: usize) -> io::Result<()> {
     let mut file = File::create(large(directory))?;
     let block = vec![0xa5; BLOCK];
     for _ in 0..LARGE / BLOCK {
@@ -74,7 +77,7 @@ fn write(directory: &Path) -> io::Result<()> {
     file.sync_all()
 }
 
-fn read(directory: &Path) -> io::Result<()> {
+fn read(directory: &Path, _: usize) -> io::Result<()> {
     let mut file = File::open(large(directory))?;
     // Not what this guest's own cache still holds.
     rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
@@ -89,7 +92,7 @@ fn pages() -> impl Iterator<Item = u64> {
     (0..PAGES).map(move |number| number * 7919 % all * PAGE as u64)
 }
 
-fn random_write(directory: &Path) -> io::Result<()> {
+fn random_write(directory: &Path, _: usize) -> io::Result<()> {
     let file = OpenOptions::new().write(true).open(large(directory))?;
     for offset in pages() {
         file.write_all_at(&[0x5a; PAGE], offset)?;
@@ -97,7 +100,7 @@ fn random_write(directory: &Path) -> io::Result<()> {
     file.sync_all()
 }
 
-fn random_read(directory: &Path) -> io::Result<()> {
+fn random_read(directory: &Path, _: usize) -> io::Result<()> {
     let file = File::open(large(directory))?;
     rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
     rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::Random)?;
@@ -105,8 +108,8 @@ fn random_read(directory: &Path) -> io::Result<()> {
     pages().try_for_each(|offset| file.read_exact_at(&mut page, offset))
 }
 
-fn unpack(directory: &Path) -> io::Result<()> {
-    for number in 0..FILES {
+fn unpack(directory: &Path, files: usize) -> io::Result<()> {
+    for number in 0..files {
         let parent = directory.join(format!("tree/{}", number / PER_DIRECTORY));
         if number % PER_DIRECTORY == 0 {
             fs::create_dir_all(&parent)?;
@@ -116,7 +119,7 @@ fn unpack(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn stat(directory: &Path) -> io::Result<()> {
+fn stat(directory: &Path, _: usize) -> io::Result<()> {
     for parent in fs::read_dir(directory.join("tree"))? {
         for file in fs::read_dir(parent?.path())? {
             file?.path().metadata()?;
@@ -125,7 +128,7 @@ fn stat(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn remove(directory: &Path) -> io::Result<()> {
+fn remove(directory: &Path, _: usize) -> io::Result<()> {
     fs::remove_dir_all(directory.join("tree"))?;
     fs::remove_file(large(directory))
 }

@@ -51,9 +51,14 @@ pub fn run(machines: &Machines, rounds: usize) -> Result<()> {
     Ok(())
 }
 
+/// How many small files there are (`tests/bench/run`).
+fn files() -> Result<String> {
+    std::env::var("RKT_BENCH_FILES").context("RKT_BENCH_FILES is not set")
+}
+
 fn pod(machines: &Machines, shared: &Path) -> Result<Times> {
     let volume = format!("--volume=shared,kind=host,source={}", shared.display());
-    let words = [&volume, "--mount=volume=shared,target=/mnt", "--exec=/file-load", "--", "/mnt"];
+    let words = [&volume, "--mount=volume=shared,target=/mnt", "--exec=/file-load", "--", "/mnt", &files()?];
     load(first_instruction(machines, "none", &words))
 }
 
@@ -71,7 +76,7 @@ fn qemu(machines: &Machines, server: &Path, shared: &Path) -> Result<Times> {
 
 fn host(machines: &Machines, shared: &Path) -> Result<Times> {
     let mut command = Command::new(machines.file_load());
-    command.arg(shared);
+    command.arg(shared).arg(files()?);
     load(command)
 }
 
