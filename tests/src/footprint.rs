@@ -24,6 +24,20 @@ pub fn beside_ram(keeper: u32, ram: u64) -> io::Result<u64> {
     sizes.sum()
 }
 
+/// The memory of the host that a pod has, its guest's RAM included, in KiB: the resident sets of both processes.
+///
+/// # Errors
+/// When one of them is gone.
+pub fn resident(keeper: u32) -> io::Result<u64> {
+    let size = |process| {
+        let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let size = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
+        size.ok_or_else(|| io::Error::other("no VmRSS"))
+    };
+    processes(keeper)?.into_iter().map(size).sum()
+}
+
 /// The CPU time they have had, the guest's included, in ticks of a hundredth of a second (`USER_HZ`).
 ///
 /// # Errors
@@ -76,6 +90,7 @@ mod tests {
         let own = std::process::id();
         assert!(processes(own).unwrap().contains(&own));
         assert!(beside_ram(own, 1 << 20).unwrap() > 100);
+        assert!(resident(own).unwrap() > 100);
         assert!(ticks(u32::MAX).is_err());
     }
 }
