@@ -194,6 +194,14 @@ fn hostile_calls_are_refused_to_every_kind_of_thread() {
     }
 }
 
+#[test]
+fn who_watches_may_begin_anew() {
+    let flush = || {
+        on_thread(Kind::Watcher, || call(SYS_fanotify_mark, [-1, FAN_MARK_FLUSH.into(), 0, 0]));
+    };
+    assert_eq!(in_child(flush), (None, 0));
+}
+
 /// Fields of `/proc/PID/task/TID/status`, by the thread's name.
 fn statuses(pid: Pid) -> Vec<(String, String)> {
     let tasks = fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero())).unwrap();
