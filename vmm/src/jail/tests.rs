@@ -195,11 +195,15 @@ fn hostile_calls_are_refused_to_every_kind_of_thread() {
 }
 
 #[test]
-fn who_watches_may_begin_anew() {
-    let flush = || {
-        on_thread(Kind::Watcher, || call(SYS_fanotify_mark, [-1, FAN_MARK_FLUSH.into(), 0, 0]));
+fn who_watches_may_begin_and_begin_anew() {
+    let watch = || {
+        on_thread(Kind::Watcher, || {
+            let names = FAN_CLOEXEC | FAN_NONBLOCK | FAN_REPORT_FID | FAN_REPORT_DFID_NAME;
+            call(SYS_fanotify_init, [names.into(), 0, 0, 0]);
+            call(SYS_fanotify_mark, [-1, FAN_MARK_FLUSH.into(), 0, 0]);
+        });
     };
-    assert_eq!(in_child(flush), (None, 0));
+    assert_eq!(in_child(watch), (None, 0));
 }
 
 /// Fields of `/proc/PID/task/TID/status`, by the thread's name.
