@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use tests::{Aci, Rkt, Running, host, wait};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_told");
+const PROGRAMS: [(&str, &str); 2] =
+    [("bin/told", env!("CARGO_BIN_EXE_told")), ("bin/marked", env!("CARGO_BIN_EXE_marked"))];
 const LIMIT: Duration = Duration::from_secs(300);
 /// How long the next line may take: an emulated host does its best.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -23,12 +24,20 @@ struct Watched {
 impl Watched {
     /// Prepares directories with a script, starts a pod with volumes (`NAME` for `/NAME`, `NAME:ro`), whose app runs another.
     fn start(prepare: &str, volumes: &[&str], script: &str) -> Self {
+        let mut watched = Self::with_apps(prepare, volumes, &[], &[script]);
+        watched.expect("true", &["ready"]);
+        watched
+    }
+
+    /// The same with an app for each script, whose lines come in any order, and what is said of each app.
+    fn with_apps(prepare: &str, volumes: &[&str], of_apps: &[&str], scripts: &[&str]) -> Self {
         let rkt = Rkt::new().limit(LIMIT);
         let directory = tempfile::tempdir_in(host::data_dir()).expect("a directory");
         sh(directory.path(), prepare);
-        let image = Aci::with_busybox("example.com/watch", &["/bin/sh"])
-            .program("bin/told", Path::new(PROGRAM))
-            .write(&directory.path().join("watch.aci"));
+        let image = Aci::with_busybox("example.com/watch", &["/bin/sh"]);
+        let image =
+            PROGRAMS.iter().fold(image, |image, (path, program)| image.program(path, Path::new(program)));
+        let image = image.write(&directory.path().join("watch.aci")).display().to_string();
         // Caches can only be dropped where /proc/sys can be written.
         let mut words = ["--insecure-options=image,paths", "run", "--net=none"].map(str::to_owned).to_vec();
         for volume in volumes {
@@ -40,12 +49,13 @@ impl Watched {
             words.push(format!("--volume={name},kind=host,source={}{options}", source.display()));
             words.push(format!("--mount=volume={name},target=/{name}"));
         }
-        words.push(image.display().to_string());
-        words.extend(["--exec", "/bin/sh", "--", "-c", script].map(str::to_owned));
+        for (number, script) in scripts.iter().enumerate() {
+            words.extend([image.clone(), format!("--name=app{number}")]);
+            words.extend(of_apps.iter().map(|word| (*word).to_owned()));
+            words.extend(["--exec", "/bin/sh", "--", "-c", script, "---"].map(str::to_owned));
+        }
         let pod = rkt.start(words);
-        let mut watched = Self { directory, pod, seen: 0, _rkt: rkt };
-        watched.expect("true", &["ready"]);
-        watched
+        Self { directory, pod, seen: 0, _rkt: rkt }
     }
 
     fn lines(&self) -> Vec<String> {
@@ -71,6 +81,18 @@ impl Watched {
             expected.join("\n  ")
         );
         self.seen += lines.len();
+    }
+
+    /// The same where no order is to be expected.
+    #[track_caller]
+    fn expect_in_any_order(&mut self, script: &str, expected: &[&str]) {
+        sh(self.directory.path(), script);
+        wait::until("as many lines", PATIENCE, || self.lines().len() >= expected.len());
+        let (mut lines, mut expected) = (self.lines(), expected.to_vec());
+        self.seen += lines.len();
+        lines.sort();
+        expected.sort_unstable();
+        assert_eq!(lines, expected, "{script}");
     }
 
     /// How many files the VMM watches.
@@ -218,4 +240,23 @@ fn many_changes_at_once() {
     pod.expect("sleep 1; for number in $(seq 500); do : > data/file$number; done", &["500"]);
     let errors = String::from_utf8_lossy(&pod.pod.stderr_so_far()).into_owned();
     assert!(!errors.contains("faster"), "{errors}");
+}
+
+#[test]
+fn fanotify_of_files_with_a_mark_each() {
+    let rights = ["--caps-retain=CAP_SYS_ADMIN"];
+    let mut pod = Watched::with_apps("mkdir data", &["data"], &rights, &["/bin/marked /data"]);
+    pod.expect("true", &["ready"]);
+    pod.expect("echo more > data/file", &["file CLOSE_WRITE"]);
+    pod.expect(": > data/other", &["other CLOSE_WRITE"]);
+}
+
+#[test]
+fn every_app_is_told() {
+    let scripts = ["one", "two"]
+        .map(|name| format!("/bin/told /data | while read -r line; do echo \"{name} $line\"; done"));
+    let scripts = scripts.each_ref().map(String::as_str);
+    let mut pod = Watched::with_apps("mkdir data", &["data"], &[], &scripts);
+    pod.expect_in_any_order("true", &["one ready", "two ready"]);
+    pod.expect_in_any_order("mkdir data/new", &["one /data new CREATE,ISDIR", "two /data new CREATE,ISDIR"]);
 }

@@ -1,11 +1,15 @@
 //! A guest that does whatever the fuzzer thinks of: any register access, any bytes in its rings.
 
+pub mod fuse;
+pub mod host;
+pub mod watcher;
+
 use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    thread,
+    thread::{self, JoinHandle},
 };
 
 use arbitrary::Arbitrary;
@@ -41,40 +45,46 @@ pub enum Step {
 
 /// Lets a guest drive `device`. Panics are findings.
 pub fn drive(device: Box<dyn VirtioDevice>, steps: Vec<Step>) {
-    let memory = Arc::new(GuestMemoryMmap::from_ranges(&[(GuestAddress(0), MEMORY)]).unwrap());
-    let queues = device.queue_sizes().len() as u32;
-    let mut event_loop = EventLoop::new().unwrap();
-    let handle = event_loop.remote_endpoint();
-    let stop = Arc::new(AtomicBool::new(false));
-    let stopping = Arc::clone(&stop);
-    let thread = thread::spawn(move || {
-        while !stopping.load(Ordering::SeqCst) {
-            event_loop.run_with_timeout(1000).unwrap();
-        }
-    });
-    let line = EventFd::new(EFD_NONBLOCK).unwrap();
-    let mut guest = Guest {
-        transport: MmioTransport::new(device, Arc::clone(&memory), handle.clone(), line).unwrap(),
-        memory,
-        queues,
-        available: vec![0; queues as usize],
-        handle: handle.clone(),
-    };
+    let mut guest = Guest::new(device);
     steps.into_iter().for_each(|step| guest.take(step));
-    stop.store(true, Ordering::SeqCst);
-    handle.kick().unwrap();
-    thread.join().expect("The device panicked on the event loop");
 }
 
+/// A driver, and the event loop its device runs on.
 struct Guest {
     transport: MmioTransport,
     memory: Arc<GuestMemoryMmap>,
     queues: u32,
     available: Vec<u16>,
     handle: EventLoopHandle,
+    stop: Arc<AtomicBool>,
+    event_loop: Option<JoinHandle<()>>,
 }
 
 impl Guest {
+    fn new(device: Box<dyn VirtioDevice>) -> Self {
+        let memory = Arc::new(GuestMemoryMmap::from_ranges(&[(GuestAddress(0), MEMORY)]).unwrap());
+        let queues = device.queue_sizes().len() as u32;
+        let mut event_loop = EventLoop::new().unwrap();
+        let handle = event_loop.remote_endpoint();
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopping = Arc::clone(&stop);
+        let thread = thread::spawn(move || {
+            while !stopping.load(Ordering::SeqCst) {
+                event_loop.run_with_timeout(1000).unwrap();
+            }
+        });
+        let line = EventFd::new(EFD_NONBLOCK).unwrap();
+        Guest {
+            transport: MmioTransport::new(device, Arc::clone(&memory), handle.clone(), line).unwrap(),
+            memory,
+            queues,
+            available: vec![0; queues as usize],
+            handle,
+            stop,
+            event_loop: Some(thread),
+        }
+    }
+
     fn take(&mut self, step: Step) {
         match step {
             Step::Read { offset, width } => {
@@ -91,24 +101,28 @@ impl Guest {
             Step::Describe { queue, index, address, length, flags, next, inside } => {
                 let (address, length) =
                     if inside { (address % MEMORY as u64, length % 0x2000) } else { (address, length) };
-                let at = self.ring(queue) + u64::from(index % RING as u8) * 16;
-                let mut descriptor = address.to_le_bytes().to_vec();
-                descriptor.extend(length.to_le_bytes());
-                descriptor.extend(flags.to_le_bytes());
-                descriptor.extend(u16::from(next).to_le_bytes());
-                self.memory.write_slice(&descriptor, GuestAddress(at)).unwrap();
+                self.describe(queue, index, address, length, flags, next);
             }
-            Step::Offer { queue, heads } => self.offer(queue, heads),
+            Step::Offer { queue, heads } => self.offer(queue, &heads),
         }
     }
 
-    fn offer(&mut self, queue: u8, heads: [u8; 3]) {
+    fn describe(&mut self, queue: u8, index: u8, address: u64, length: u32, flags: u16, next: u8) {
+        let at = self.ring(queue) + u64::from(index % RING as u8) * 16;
+        let mut descriptor = address.to_le_bytes().to_vec();
+        descriptor.extend(length.to_le_bytes());
+        descriptor.extend(flags.to_le_bytes());
+        descriptor.extend(u16::from(next).to_le_bytes());
+        self.memory.write_slice(&descriptor, GuestAddress(at)).unwrap();
+    }
+
+    fn offer(&mut self, queue: u8, heads: &[u8]) {
         let ring = self.ring(queue) + 0x1000;
         let queue = u32::from(queue) % self.queues;
         let available = &mut self.available[queue as usize];
         for head in heads {
             let slot = ring + 4 + u64::from(*available % RING as u16) * 2;
-            self.memory.write_obj(u16::from(head), GuestAddress(slot)).unwrap();
+            self.memory.write_obj(u16::from(*head), GuestAddress(slot)).unwrap();
             *available = available.wrapping_add(1);
         }
         self.memory.write_obj(*available, GuestAddress(ring + 2)).unwrap();
@@ -154,5 +168,17 @@ impl Guest {
         self.handle
             .call_blocking(|_| Ok::<_, event_manager::Error>(()))
             .expect("The device panicked on the event loop");
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        self.handle.kick().unwrap();
+        let ended = self.event_loop.take().map(JoinHandle::join);
+        // A panic on top of one would hide the first.
+        if !thread::panicking() {
+            ended.unwrap().expect("The device panicked on the event loop");
+        }
     }
 }

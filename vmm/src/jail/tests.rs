@@ -194,6 +194,18 @@ fn hostile_calls_are_refused_to_every_kind_of_thread() {
     }
 }
 
+#[test]
+fn who_watches_may_begin_and_begin_anew() {
+    let watch = || {
+        on_thread(Kind::Watcher, || {
+            let names = FAN_CLOEXEC | FAN_NONBLOCK | FAN_REPORT_FID | FAN_REPORT_DFID_NAME;
+            call(SYS_fanotify_init, [names.into(), 0, 0, 0]);
+            call(SYS_fanotify_mark, [-1, FAN_MARK_FLUSH.into(), 0, 0]);
+        });
+    };
+    assert_eq!(in_child(watch), (None, 0));
+}
+
 /// Fields of `/proc/PID/task/TID/status`, by the thread's name.
 fn statuses(pid: Pid) -> Vec<(String, String)> {
     let tasks = fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero())).unwrap();

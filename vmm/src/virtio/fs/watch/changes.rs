@@ -27,8 +27,7 @@ pub fn changes(event: &Event<'_>, watched: &impl Watched) -> Vec<Change> {
     if !places.is_empty() {
         return places.into_iter().flat_map(|at| in_directory(event.mask, at, directory, watched)).collect();
     }
-    let itself = event.file.or(event.named.filter(|_| named.is_none()).map(|(key, _)| key));
-    let nodes = itself.map_or(&[][..], |key| watched.nodes(key));
+    let nodes = event.itself().map_or(&[][..], |key| watched.nodes(key));
     nodes.iter().flat_map(|node| of_itself(event.mask, *node, directory)).collect()
 }
 

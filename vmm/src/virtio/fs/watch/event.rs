@@ -31,6 +31,14 @@ pub struct Event<'a> {
     pub new: Option<(&'a [u8], &'a [u8])>,
 }
 
+impl<'a> Event<'a> {
+    /// The file it is about, if that is known by itself and not by a name.
+    pub fn itself(&self) -> Option<&'a [u8]> {
+        let directory = self.named.filter(|(_, name)| matches!(*name, b"" | b"."));
+        self.file.or(directory.map(|(key, _)| key))
+    }
+}
+
 /// The events that a read has brought.
 pub fn events(mut bytes: &[u8]) -> Vec<Event<'_>> {
     let mut events = Vec::new();

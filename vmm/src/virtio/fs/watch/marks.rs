@@ -12,8 +12,8 @@ use std::{
 
 use libc::{
     FAN_ATTRIB, FAN_CLASS_NOTIF, FAN_CLOEXEC, FAN_CLOSE_WRITE, FAN_CREATE, FAN_DELETE, FAN_DELETE_SELF,
-    FAN_EVENT_ON_CHILD, FAN_MARK_ADD, FAN_MARK_REMOVE, FAN_MODIFY, FAN_MOVE_SELF, FAN_MOVED_FROM,
-    FAN_MOVED_TO, FAN_NONBLOCK, FAN_ONDIR, FAN_RENAME, FAN_REPORT_DFID_NAME, FAN_REPORT_FID,
+    FAN_EVENT_ON_CHILD, FAN_MARK_ADD, FAN_MARK_FLUSH, FAN_MARK_REMOVE, FAN_MODIFY, FAN_MOVE_SELF,
+    FAN_MOVED_FROM, FAN_MOVED_TO, FAN_NONBLOCK, FAN_ONDIR, FAN_RENAME, FAN_REPORT_DFID_NAME, FAN_REPORT_FID,
     FAN_REPORT_TARGET_FID, O_RDONLY,
 };
 use rustix::fs::fstatfs;
@@ -27,6 +27,8 @@ const FILE: u64 = FAN_MODIFY | FAN_ATTRIB | FAN_CLOSE_WRITE | FAN_DELETE_SELF | 
 const DIRECTORY: u64 = FILE | FAN_CREATE | FAN_DELETE | FAN_EVENT_ON_CHILD | FAN_ONDIR;
 /// The largest handle (`MAX_HANDLE_SZ`).
 const MAX_HANDLE: usize = 128;
+/// How many marks may be left on files that cannot be opened any more, before all are made anew.
+const MAX_STRAY: usize = 1024;
 
 /// The files that the host watches for the guest.
 #[derive(Debug)]
@@ -34,6 +36,8 @@ pub struct Marks {
     group: File,
     keys: HashMap<u64, Vec<u8>>,
     nodes: HashMap<Vec<u8>, Vec<u64>>,
+    /// How many marks nobody asks about could not be removed.
+    stray: usize,
 }
 
 impl Marks {
@@ -44,12 +48,12 @@ impl Marks {
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => group(FLAGS)?,
             group => group?,
         };
-        Ok(Marks { group: group.into(), keys: HashMap::new(), nodes: HashMap::new() })
+        Ok(Marks { group: group.into(), keys: HashMap::new(), nodes: HashMap::new(), stray: 0 })
     }
 
-    /// How many there are.
+    /// How many there are at most.
     pub fn len(&self) -> usize {
-        self.keys.len()
+        self.keys.len() + self.stray
     }
 
     /// Watches a file or directory of a share.
@@ -74,11 +78,35 @@ impl Marks {
             return;
         }
         self.nodes.remove(&key);
-        // What cannot be opened any more has lost its mark with its last name, or tells of what nobody asks about.
         if let Ok((file, is_directory)) = share.open_watched(node) {
             let mask =
                 if is_directory { DIRECTORY | FAN_RENAME | FAN_MOVED_FROM | FAN_MOVED_TO } else { FILE };
             let _ = self.change(FAN_MARK_REMOVE, mask, &file);
+            return;
+        }
+        // A guest that has its kernel forget a file first would leave a mark behind with each.
+        self.stray += 1;
+        if self.stray >= MAX_STRAY {
+            self.renew(share);
+        }
+    }
+
+    /// A file has gone, and its mark with it.
+    pub fn gone(&mut self, key: &[u8]) {
+        for node in self.nodes.remove(key).into_iter().flatten() {
+            self.keys.remove(&node);
+        }
+    }
+
+    /// Removes all marks, and makes again those that are wanted.
+    fn renew(&mut self, share: &Share) {
+        // Cannot fail: the descriptor is that of a group.
+        let _ = self.change(FAN_MARK_FLUSH, 0, &self.group);
+        self.stray = 0;
+        self.nodes.clear();
+        for node in std::mem::take(&mut self.keys).into_keys() {
+            // What the guest does not know any more is not for it to watch.
+            let _ = self.add(node, share);
         }
     }
 

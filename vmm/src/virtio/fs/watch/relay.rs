@@ -13,7 +13,7 @@ use std::{
 };
 
 use agent::protocol::{Change, FrameReader, MAX_WATCHED, Place, Touch, WatchNews, WatchRequest, write_frame};
-use libc::{FAN_MOVED_TO, FAN_Q_OVERFLOW, FAN_RENAME};
+use libc::{FAN_DELETE_SELF, FAN_MOVED_TO, FAN_Q_OVERFLOW, FAN_RENAME};
 use rustix::{
     event::{PollFd, PollFlags, poll},
     fs::{AtFlags, statat},
@@ -134,6 +134,9 @@ impl Relay {
                 let known = Known { marks: self.marks.as_ref(), share: &self.share };
                 for change in changes::changes(&event, &known) {
                     self.note(change);
+                }
+                if event.mask & FAN_DELETE_SELF != 0 {
+                    self.marks.iter_mut().zip(event.itself()).for_each(|(marks, key)| marks.gone(key));
                 }
             }
         }
