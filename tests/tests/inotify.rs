@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use tests::{Aci, Rkt, Running, host, wait};
+use tests::{Aci, Rkt, Running, host, hostile, wait};
 
 const PROGRAMS: [(&str, &str); 2] =
     [("bin/told", env!("CARGO_BIN_EXE_told")), ("bin/marked", env!("CARGO_BIN_EXE_marked"))];
@@ -259,4 +259,32 @@ fn every_app_is_told() {
     let mut pod = Watched::with_apps("mkdir data", &["data"], &[], &scripts);
     pod.expect_in_any_order("true", &["one ready", "two ready"]);
     pod.expect_in_any_order("mkdir data/new", &["one /data new CREATE,ISDIR", "two /data new CREATE,ISDIR"]);
+}
+
+#[test]
+fn what_is_lost_is_said_and_what_follows_is_told() {
+    let limit = Path::new("/proc/sys/fs/fanotify/max_queued_events");
+    let before = fs::read_to_string(limit).expect("a limit");
+    // As many as wait otherwise take minutes to tell where machines are emulated.
+    fs::write(limit, "500").expect("a lower limit");
+    let script = "/bin/told /data | while read -r line; do
+            case $line in ready | *after*) echo \"$line\" ;; esac
+        done";
+    let mut pod = Watched::start("mkdir data", &["data"], script);
+    fs::write(limit, before).expect("the limit that was");
+    let vmm = hostile::vmm(&pod.pod).expect("the VMM");
+    let signal = |signal: &str| {
+        let process = vmm.file_name().and_then(|name| name.to_str()).expect("a process");
+        sh(pod.directory.path(), &format!("kill -{signal} {process}"));
+    };
+    signal("STOP");
+    sh(pod.directory.path(), "cd data; seq 2000 | xargs touch");
+    signal("CONT");
+    wait::until("a line about it", PATIENCE, || {
+        String::from_utf8_lossy(&pod.pod.stderr_so_far()).contains("some changes were not")
+    });
+    pod.expect(": > data/after", &["/data after CREATE", "/data after CLOSE_WRITE"]);
+    pod.expect("rm data/after", &["/data after DELETE"]);
+    let errors = String::from_utf8_lossy(&pod.pod.stderr_so_far()).into_owned();
+    assert_eq!(errors.matches("some changes were not").count(), 1, "{errors}");
 }

@@ -10,6 +10,8 @@ use tests::{Rkt, Running, aci, footprint, wait};
 const MACHINE: u64 = 768;
 /// What the app uses for a while, in MiB.
 const USED: u64 = 300;
+/// What that is of the host's, at least: the guest gives back other memory meanwhile.
+const SEEN: u64 = USED * 9 / 10;
 /// What a guest may need that has nothing to do, and what it may keep of what it has used, in MiB.
 const IDLE: u64 = 120;
 const KEPT: u64 = 40;
@@ -47,11 +49,11 @@ fn memory_is_the_hosts_until_it_is_used_and_when_it_is_free_again() {
     assert!(idle < IDLE, "{idle} MiB of {MACHINE}");
     go_on(&volume, &mut pod, "tmpfs");
     let used = resident(&pod);
-    assert!(used >= idle + USED, "{idle} MiB became {used}");
+    assert!(used >= idle + SEEN, "{idle} MiB became {used}");
     go_on(&volume, &mut pod, "removed");
     wait::until("the memory is the host's again", LIMIT, || resident(&pod) < idle + KEPT);
     go_on(&volume, &mut pod, "process");
-    wait::until("the process has its memory", LIMIT, || resident(&pod) >= idle + USED);
+    wait::until("the process has its memory", LIMIT, || resident(&pod) >= idle + SEEN);
     go_on(&volume, &mut pod, "ended");
     wait::until("the memory is the host's once more", LIMIT, || resident(&pod) < idle + KEPT);
 }

@@ -199,7 +199,9 @@ fn who_watches_may_begin_and_begin_anew() {
     let watch = || {
         on_thread(Kind::Watcher, || {
             let names = FAN_CLOEXEC | FAN_NONBLOCK | FAN_REPORT_FID | FAN_REPORT_DFID_NAME;
-            call(SYS_fanotify_init, [names.into(), 0, 0, 0]);
+            for flags in [names, names | FAN_REPORT_TARGET_FID] {
+                call(SYS_fanotify_init, [flags.into(), 0, 0, 0]);
+            }
             call(SYS_fanotify_mark, [-1, FAN_MARK_FLUSH.into(), 0, 0]);
         });
     };
