@@ -36,8 +36,8 @@ fn memory_is_the_hosts_until_it_is_used_and_when_it_is_free_again() {
     let script = format!(
         "on() {{ until [ -e /v/$1 ]; do sleep 0.1; done; }}; echo idle; on tmpfs; head -c {USED}m /dev/zero >/dev/shm/x; echo tmpfs;
          on removed; rm /dev/shm/x; echo removed;
-         on process; dd if=/dev/zero bs={USED}M count=1 2>/dev/null | sleep 1000 & echo process;
-         on ended; killall dd; echo ended; sleep 1000"
+         on process; mkfifo /tmp/pipe; sleep 1000 </tmp/pipe & dd if=/dev/zero bs={USED}M count=1 >/tmp/pipe & echo process;
+         on ended; kill $!; echo ended; sleep 1000"
     );
     let source = format!("--volume=v,kind=host,source={}", volume.display());
     let machine = format!("--memory={MACHINE}M");
