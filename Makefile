@@ -12,7 +12,7 @@ cargo_static := RUSTFLAGS="$(RUSTFLAGS) -C target-feature=+crt-static" \
 	LIBCAPNG_LINK_TYPE=static LIBCAPNG_LIB_PATH=$(dir $(shell gcc -print-file-name=libcap-ng.a)) \
 	cargo build --locked --target x86_64-unknown-linux-gnu
 
-.PHONY: all rkt stage1 agent vmlinux image deps demo test check unit pods fuzz bench bench-programs install kvm-shell clean help
+.PHONY: all rkt stage1 hostile-stage1 agent vmlinux image deps demo test check unit pods fuzz bench bench-programs install kvm-shell clean help
 .NOTPARALLEL:
 
 all: image rkt
@@ -34,6 +34,10 @@ vmlinux: have-deps
 image: stage1 agent vmlinux
 	resources/stage1/pack $(static)/release/stage1 $(static)/agent/agent build/vmlinux build/stage1-kvm.aci
 	ln -sf $(abspath build/stage1-kvm.aci) $(target)/release/stage1-kvm.aci
+
+# A stage1 whose threads attack their host when a test tells them to. Of the same parts as the real one, but for the crate itself.
+hostile-stage1: have-deps
+	$(cargo_static) --release -p vmm --features hostile-hook --example hostile-stage1
 
 .PHONY: have-deps
 have-deps:

@@ -19,14 +19,23 @@ pub fn stage1(attacks: &[&str]) -> PathBuf {
     let directory = tempfile::tempdir_in(host::data_dir()).expect("a directory");
     let path = host::data_dir().join(format!("hostile-{}-{}.aci", std::process::id(), attacks[0]));
     fs::write(directory.path().join("attacks"), attacks.join("\n")).expect("the attacks");
-    let script = r#"set -e; mkdir image; tar -C image --exclude=vmlinux --exclude=initramfs -xf "$1"
-        cp "$2" image/rootfs/usr/lib/rkt/stage1/vmlinux; cp attacks image/rootfs/usr/lib/rkt/stage1/initramfs
-        tar -C image -cf "$3" manifest rootfs"#;
-    let mut command = Command::new("bash");
-    command.current_dir(directory.path()).args(["-c", script, "bash"]);
-    command.arg(host::path("RKT_STAGE1")).arg(host::path("RKT_HOSTILE_KERNEL")).arg(&path);
-    process::run(command, LIMIT).expect_success();
+    let kernel = host::path("RKT_HOSTILE_KERNEL");
+    repack(directory.path(), &[("vmlinux", &kernel), ("initramfs", Path::new("attacks"))], &path);
     path
+}
+
+/// Packs the real stage1 image with other files in the place of some, which are named from `directory`, where there is room.
+pub(crate) fn repack(directory: &Path, files: &[(&str, &Path)], path: &Path) {
+    let script = r#"set -e; from=$1 to=$2; shift 2; mkdir image; tar -C image -xf "$from"
+        while [ $# != 0 ]; do cp "$2" "image/rootfs/usr/lib/rkt/stage1/$1"; shift 2; done
+        tar -C image -cf "$to" manifest rootfs"#;
+    let mut command = Command::new("bash");
+    command.current_dir(directory).args(["-c", script, "bash"]);
+    command.arg(host::path("RKT_STAGE1")).arg(path);
+    for (name, source) in files {
+        command.arg(name).arg(source);
+    }
+    process::run(command, LIMIT).expect_success();
 }
 
 /// Starts a pod whose guest attacks, in a machine of one CPU and 64 MiB, with options of the pod, `--net` among them, and of its app.

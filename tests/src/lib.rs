@@ -10,6 +10,7 @@ mod endurance;
 pub mod footprint;
 pub mod host;
 pub mod hostile;
+pub mod hostile_hook;
 pub mod inside;
 pub mod machine;
 pub mod network;

@@ -10,7 +10,8 @@ use vmm::pod::{
     },
 };
 
-fn main() {
+/// Does what the entrypoint it was called by is for.
+pub(crate) fn main() {
     let mut words = env::args_os().map(|word| word.to_string_lossy().into_owned());
     let program = words.next().unwrap_or_default();
     let mut words: Vec<String> = words.collect();

@@ -6,6 +6,8 @@
 
 mod capabilities;
 mod filter;
+#[cfg(feature = "hostile-hook")]
+pub mod hostile;
 mod landlock;
 mod limits;
 #[cfg(test)]

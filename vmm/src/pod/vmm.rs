@@ -110,6 +110,8 @@ fn leave_host(
 ) -> Result<(), PodError> {
     let network = network.map_err(PodError::Resource)?;
     separate_mounts().map_err(PodError::Mounts)?;
+    #[cfg(feature = "hostile-hook")]
+    jail::hostile::listen().map_err(PodError::Resource)?;
     if !arguments.disable_jail {
         own_root::leave_networks(network.as_ref()).map_err(PodError::Mounts)?;
     }
