@@ -29,13 +29,18 @@ pub fn beside_ram(keeper: u32, ram: u64) -> io::Result<u64> {
 /// # Errors
 /// When one of them is gone.
 pub fn resident(keeper: u32) -> io::Result<u64> {
-    let size = |process| {
-        let status = fs::read_to_string(format!("/proc/{process}/status"))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let size = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
-        size.ok_or_else(|| io::Error::other("no VmRSS"))
-    };
-    processes(keeper)?.into_iter().map(size).sum()
+    processes(keeper)?.into_iter().map(|process| status(process, "VmRSS")).sum()
+}
+
+/// A number that the kernel says of a process, as `VmHWM`, in its unit (proc_pid_status(5)).
+///
+/// # Errors
+/// When the process is gone, or nothing of that name is said of it.
+pub fn status(process: u32, field: &str) -> io::Result<u64> {
+    let text = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let value = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    let number = value.and_then(|value| value.split_whitespace().next()?.parse().ok());
+    number.ok_or_else(|| io::Error::other(format!("{field} is not said of process {process}")))
 }
 
 /// The CPU time they have had, the guest's included, in ticks of a hundredth of a second (`USER_HZ`).

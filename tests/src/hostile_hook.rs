@@ -42,11 +42,7 @@ pub fn stage1() -> PathBuf {
 }
 
 /// Names of the threads of a process, and their numbers.
-///
-/// # Panics
-/// When there is no such process.
-#[must_use]
-pub fn threads(process: &Path) -> Vec<(String, i32)> {
+fn threads(process: &Path) -> Vec<(String, i32)> {
     let tasks = fs::read_dir(process.join("task")).expect("threads").flatten();
     let thread = |task: fs::DirEntry| {
         let name = fs::read_to_string(task.path().join("comm")).ok()?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use tests::{Aci, Pod, Rkt, Running, host, network::sh, process, wait};
+use tests::{Aci, Pod, Rkt, Running, footprint, host, network::sh, process, wait};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_hog");
 const LIMIT: Duration = Duration::from_secs(240);
@@ -57,11 +57,9 @@ fn stop(rkt: &Rkt, uuid: &str, pod: Running) -> process::Finished {
     pod.finish()
 }
 
-/// A number that the kernel says of a process, as `VmHWM`, in its unit.
+/// A number that the kernel says of a process.
 fn status(pid: u32, field: &str) -> u64 {
-    let text = fs::read_to_string(format!("/proc/{pid}/status")).expect("the pod's process");
-    let value = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
-    value.and_then(|value| value.split_whitespace().next()?.parse().ok()).expect("a number")
+    footprint::status(pid, field).expect("the pod's process")
 }
 
 #[test]

@@ -9,6 +9,7 @@ use agent::protocol::{AppSpec, GuestMessage};
 use appc::RuntimeApp;
 use nix::mount::{MntFlags, umount2};
 
+use super::departures::Departure;
 use super::{Pod, PodError};
 use crate::app::{App, AppPlan, Mount, clear};
 use crate::failure;
@@ -82,12 +83,10 @@ impl Pod<'_> {
 
     /// Lets go of apps that have ended, where nothing is under way any more in what they have mounted.
     pub(super) fn see_off(&mut self) -> Result<(), PodError> {
-        for departure in self.departures.take_due(Instant::now()) {
-            let app = departure.app().to_owned();
-            self.warn("wait for the files", &app, departure.doubt())?;
-            let mounts = departure.forgotten().map(<[Mount]>::to_vec);
-            drop(departure);
-            if let Some(mounts) = mounts {
+        for Departure { app, forgotten, quiet, namespaces } in self.departures.take_due(Instant::now()) {
+            self.warn("wait for the files", &app, quiet.as_ref().err())?;
+            drop(namespaces);
+            if let Some(mounts) = forgotten {
                 self.forget(app, mounts)?;
             }
         }

@@ -6,14 +6,17 @@ use std::time::{Duration, Instant};
 use crate::app::{App, Mount, Namespaces};
 use crate::machine::{QUIET_INTERVAL, Quiet};
 
-/// What is left of an app. Dropping it lets go of what the app has mounted.
+/// What is left of an app.
 #[derive(Debug)]
 pub struct Departure {
-    app: String,
-    forgotten: bool,
-    mounts: Vec<Mount>,
-    quiet: io::Result<Quiet>,
-    _namespaces: Option<Namespaces>,
+    /// Whose it is.
+    pub app: String,
+    /// The mounts of the agent's that go with the app, if the host waits for it to be forgotten; else it has been started anew.
+    pub forgotten: Option<Vec<Mount>>,
+    /// An error if it goes without knowing that nothing is under way.
+    pub quiet: io::Result<Quiet>,
+    /// The last hold of what the app has mounted.
+    pub namespaces: Option<Namespaces>,
 }
 
 /// Every app on its way out.
@@ -25,10 +28,9 @@ impl Departures {
     pub fn add(&mut self, app: &mut App, forgotten: bool, now: Instant) {
         self.0.push(Departure {
             app: app.name().to_owned(),
-            forgotten,
-            mounts: if forgotten { app.mounts() } else { Vec::new() },
+            forgotten: forgotten.then(|| app.mounts()),
             quiet: Quiet::from(now),
-            _namespaces: app.take_namespaces(),
+            namespaces: app.take_namespaces(),
         });
     }
 
@@ -39,7 +41,7 @@ impl Departures {
 
     /// Whether an app of this name is to be forgotten, and is not yet.
     pub fn is_forgetting(&self, app: &str) -> bool {
-        self.0.iter().any(|departure| departure.forgotten && departure.app == app)
+        self.0.iter().any(|departure| departure.forgotten.is_some() && departure.app == app)
     }
 
     /// Whether nobody is on the way.
@@ -54,30 +56,11 @@ impl Departures {
 }
 
 impl Departure {
-    /// Whose it is.
-    pub fn app(&self) -> &str {
-        &self.app
-    }
-
-    /// Whether the host waits for the app to be forgotten, and the mounts of the agent's that go with it.
-    pub fn forgotten(&self) -> Option<&[Mount]> {
-        self.forgotten.then_some(&self.mounts)
-    }
-
-    /// Why it goes without knowing that nothing is under way.
-    pub fn doubt(&self) -> Option<&io::Error> {
-        self.quiet.as_ref().err()
-    }
-
     fn may_go(&mut self, now: Instant) -> bool {
-        let come = self.quiet.as_mut().map(|quiet| quiet.has_come(now));
-        match come {
-            Ok(Ok(come)) => come,
-            Ok(Err(error)) => {
-                self.quiet = Err(error);
-                true
-            }
-            Err(_) => true,
-        }
+        let Ok(quiet) = &mut self.quiet else { return true };
+        quiet.has_come(now).unwrap_or_else(|error| {
+            self.quiet = Err(error);
+            true
+        })
     }
 }
