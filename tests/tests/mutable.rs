@@ -282,7 +282,11 @@ fn changes_killed_half_way_can_be_done_again() {
     let words = pod.adding("web", &volume, SERVE);
     let change = |words: &[String]| {
         let started = Instant::now();
-        pod.rkt.run(words).expect_success();
+        let finished = pod.rkt.run(words);
+        if finished.status != 0 {
+            eprintln!("the pod: {}", String::from_utf8_lossy(&pod.running.stderr_so_far()));
+        }
+        finished.expect_success();
         started.elapsed()
     };
     let verbs = ["start", "stop", "rm"].map(|verb| pod.one(verb, "web"));
