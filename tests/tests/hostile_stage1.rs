@@ -28,7 +28,6 @@ const SUCCESS: i32 = 0;
 const THREADS: [&str; 8] = ["vmm", "vcpu0", "fs-0", "watcher", "net-0", "stream", "diagnostics", "starter"];
 /// Those with the file server's capabilities.
 const SERVERS: &[&str] = &["fs-0", "starter"];
-const FINDERS: &[&str] = &["fs-0", "starter", "watcher"];
 
 /// What must come of each attempt without the filters. Where there are two, the second is Landlock's, on threads that it binds.
 const REFUSED: &[(&str, &[i32])] = &[
@@ -78,9 +77,6 @@ const REFUSED: &[(&str, &[i32])] = &[
 
 /// What is otherwise for some, by their capabilities.
 const EXCEPTIONS: &[(&str, &[&str], i32)] = &[
-    // DAC_READ_SEARCH, by which files of volumes are found, is for whole file systems. What is promised of those is less
-    // (docs/threat-model.md).
-    ("open-by-handle", FINDERS, SUCCESS),
     // MKNOD: it is made, as a guest may in its volume, and opens nothing.
     ("make-device", SERVERS, EACCES),
     // SYS_ADMIN, for attributes `trusted.*`. It is the filter that keeps the rest from them, which is tried below.

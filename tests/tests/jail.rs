@@ -9,10 +9,10 @@ use tests::{Rkt, Running, aci, process};
 
 const TERM: i32 = 15;
 const NONE: &str = "0000000000000000";
-/// CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID, SETGID, SETUID, MKNOD, SETFCAP, SYS_ADMIN.
-const FILE_SERVER: &str = "00000000882000df";
-/// DAC_READ_SEARCH.
-const WATCHER: &str = "0000000000000004";
+/// CHOWN, DAC_OVERRIDE, FOWNER, FSETID, SETGID, SETUID, MKNOD, SETFCAP, SYS_ADMIN.
+const FILE_SERVER: &str = "00000000882000db";
+/// DAC_OVERRIDE.
+const WATCHER: &str = "0000000000000002";
 
 /// What a thread keeps.
 fn capabilities(thread: &str) -> &'static str {

@@ -188,6 +188,40 @@ fn the_host_and_the_pod_see_each_others_changes() {
     assert_eq!(fs::read_link(host.path("data/link")).expect("a link"), Path::new("file"));
 }
 
+/// The blocks of what the host deletes are free again soon, though a pod that is idle remembers the file; what it has open it reads
+/// on.
+#[test]
+fn what_the_host_deletes_is_not_kept() {
+    const SIZE: usize = 16 << 20;
+    let (host, rkt) = (Host::new(), Rkt::new());
+    host.tmpfs("data");
+    fs::write(host.path("data/big"), vec![7; SIZE]).expect("a file");
+    host.write("data/open", "still here\n");
+    let used = || {
+        let mut df = Command::new("df");
+        let output =
+            df.args(["--output=used", "--block-size=1"]).arg(host.path("data")).output().expect("df");
+        let text = String::from_utf8(output.stdout).expect("text");
+        text.lines().last().and_then(|used| used.trim().parse::<usize>().ok()).expect("a number")
+    };
+    let volume = host.volume("data", "data", "");
+    let script = "cat /data/big | wc -c; exec 3</data/open; echo read; until [ -e /data/go ]; do sleep 0.2; done; \
+                  cat <&3; stat -c '%h %s' /proc/self/fd/3 -L; ls /data/big; echo new >/data/big && cat /data/big";
+    let image = aci::busybox().display().to_string();
+    let mount = "--mount=volume=data,target=/data";
+    let words = ["run", "--net=none", &volume, &image, mount, "--exec", "/bin/sh", "--", "-c", script];
+    let mut pod = rkt.start(words);
+    pod.wait_for_stdout("read");
+    assert!(used() >= SIZE);
+    fs::remove_file(host.path("data/big")).expect("remove");
+    fs::remove_file(host.path("data/open")).expect("remove");
+    wait::until("the blocks to be free", Duration::from_secs(60), || used() < SIZE);
+    host.write("data/go", "");
+    let finished = pod.finish().expect_success();
+    assert_eq!(finished.stdout_text(), format!("{SIZE}\nread\nstill here\n0 11\nnew\n"));
+    assert!(finished.stderr_text().contains("No such file"), "{}", finished.stderr_text());
+}
+
 #[test]
 fn two_apps_share_volumes_and_get_what_their_images_ask_for() {
     let host = Host::new();

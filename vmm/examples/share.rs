@@ -8,7 +8,7 @@ use std::{error::Error, path::PathBuf};
 use vmm::{
     event_loop::EventLoop,
     machine::{Machine, MachineConfig},
-    virtio::fs::{CachePolicy, Fs, IoLimits, ShareConfig, Watches},
+    virtio::fs::{CachePolicy, Fs, IoLimits, ShareConfig, Watches, files_of},
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -52,6 +52,7 @@ fn parse(
         directory,
         cache: CachePolicy::Pod,
         read_only: false,
+        files: files_of(config.memory),
         limits: IoLimits::default(),
         watches: Watches::default(),
     };

@@ -19,6 +19,7 @@ fuzz_target!(|steps: Vec<Step>| {
         directory: DIRECTORY.path().to_owned(),
         cache: CachePolicy::Pod,
         read_only: true,
+        files: 1000,
         limits: IoLimits::default(),
         watches: Watches::default(),
     };

@@ -75,6 +75,7 @@ pub fn run(directory: &Path, host: &mut Host, prepared: bool, steps: Vec<Step>) 
         directory: directory.join("share"),
         cache: CachePolicy::Volume,
         read_only: false,
+        files: 1000,
         limits: IoLimits::default(),
         watches: watches.clone(),
     };

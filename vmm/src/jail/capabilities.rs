@@ -13,11 +13,10 @@ use rustix::{
 use super::Kind;
 
 /// What serving files as root takes: owners and modes of others, their rights as those who ask, devices of the root file
-/// systems, file handles, capabilities of programs, and the attributes
-/// `trusted.*` that overlays in the guest keep. What else the last one is for is not in the filter of these threads.
+/// systems, capabilities of programs, and the attributes `trusted.*` that overlays in the guest keep. What else the last one
+/// is for is not in the filter of these threads. Not DAC_READ_SEARCH: it opens files by handles, wherever they are.
 const FILE_SERVER: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::DAC_OVERRIDE)
-    .union(CapabilitySet::DAC_READ_SEARCH)
     .union(CapabilitySet::FOWNER)
     .union(CapabilitySet::FSETID)
     .union(CapabilitySet::SETGID)
@@ -30,8 +29,8 @@ const FILE_SERVER: CapabilitySet = CapabilitySet::CHOWN
 pub fn of(kind: Kind) -> CapabilitySet {
     match kind {
         Kind::FileServer | Kind::Starter => FILE_SERVER,
-        // What the guest watches may be anybody's, and is found by its handle.
-        Kind::Watcher => CapabilitySet::DAC_READ_SEARCH,
+        // What the guest watches may be anybody's.
+        Kind::Watcher => CapabilitySet::DAC_OVERRIDE,
         Kind::EventLoop | Kind::Vcpu | Kind::Packets | Kind::Stream | Kind::Diagnostics => {
             CapabilitySet::empty()
         }

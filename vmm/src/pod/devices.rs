@@ -1,28 +1,29 @@
 //! The devices of a pod's machine.
 
-use std::path::Path;
+use std::{fs::File, path::Path};
 
 use agent::protocol::{GUEST_CID, ROOTFS_TAG, VOLUMES_TAG};
 
-use super::directory::PodDirectory;
+use super::{directory::PodDirectory, sizing::Size};
 use crate::virtio::{
     VirtioDevice,
     balloon::Balloon,
-    fs::{CachePolicy, Fs, FsError, IoLimits, ProcFiles, ShareConfig, Watches},
+    fs::{CachePolicy, Fs, FsError, IoLimits, ShareConfig, Watches, files_of},
     net::Net,
     rng::Rng,
     vsock::{Ports, Vsock},
 };
 
-/// The devices of a machine with `cpus` vCPUs, in the order the guest finds them: what the agent waits for comes first.
-/// `volumes` is the directory of the pod's volumes, if it has any, and what the guest watches there; `proc` stands for /proc where there is none.
+/// The devices of a machine of this size, in the order the guest finds them: what the agent waits for comes first.
+/// `volumes` is the directory of the pod's volumes, if it has any, and what the guest watches there; `descriptors` is
+/// /proc/self/fd where there is no /proc.
 pub fn devices(
     directory: &PodDirectory,
     volumes: Option<(&Path, &Watches)>,
     ports: &Ports,
     networks: Vec<Net>,
-    cpus: u32,
-    proc: Option<&ProcFiles>,
+    size: Size,
+    descriptors: Option<&File>,
     limits: &IoLimits,
 ) -> Result<Vec<Box<dyn VirtioDevice>>, FsError> {
     let rootfs = ShareConfig {
@@ -30,12 +31,13 @@ pub fn devices(
         directory: directory.apps(),
         cache: CachePolicy::Pod,
         read_only: false,
+        files: files_of(size.memory),
         limits: limits.clone(),
         watches: Watches::default(),
     };
     let mut devices: Vec<Box<dyn VirtioDevice>> = vec![
         Box::new(Vsock::new(GUEST_CID.into(), ports.clone())),
-        Box::new(Fs::with_proc(&rootfs, cpus, proc)?),
+        Box::new(Fs::with_descriptors(&rootfs, size.cpus, descriptors)?),
     ];
     devices.extend(networks.into_iter().map(|network| Box::new(network) as Box<dyn VirtioDevice>));
     devices.push(Box::new(Rng::default()));
@@ -47,10 +49,11 @@ pub fn devices(
             cache: CachePolicy::Volume,
             // The mounts below say what is; the directory itself is a read-only mount.
             read_only: false,
+            files: files_of(size.memory),
             limits: limits.clone(),
             watches: watches.clone(),
         };
-        devices.push(Box::new(Fs::with_proc(&volumes, cpus, proc)?));
+        devices.push(Box::new(Fs::with_descriptors(&volumes, size.cpus, descriptors)?));
     }
     Ok(devices)
 }

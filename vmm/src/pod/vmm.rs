@@ -190,7 +190,7 @@ fn run_machine(mut pod: Pod, size: Size, link: &Link, diagnostics: &Diagnostics)
     let ports = Ports::default();
     let listeners = Listeners::open(&ports, &pod.directory)?;
     // What is opened from here on is inside.
-    let proc = match pod.arguments.disable_jail {
+    let descriptors = match pod.arguments.disable_jail {
         true => None,
         false => Some(own_root::enter(&pod.directory).map_err(PodError::Mounts)?),
     };
@@ -200,14 +200,14 @@ fn run_machine(mut pod: Pod, size: Size, link: &Link, diagnostics: &Diagnostics)
         volumes,
         &ports,
         networks,
-        size.cpus,
-        proc.as_ref(),
+        size,
+        descriptors.as_ref(),
         &pod.io_limits,
     )?;
     for device in devices {
         machine.add_device(device).map_err(PodError::Start)?;
     }
-    drop(proc);
+    drop(descriptors);
     machine.prepare().map_err(PodError::Start)?;
     jail::close(&[&pod.directory.logs(), &pod.directory.rkt()])?;
     machine.start().map_err(PodError::Start)?;

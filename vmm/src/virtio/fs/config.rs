@@ -7,8 +7,10 @@ use virtiofsd::passthrough::{self, InodeFileHandlesMode, xattrmap::XattrMap};
 
 use super::{IoLimits, TAG_LEN, Watches, share::overlay::ATTRIBUTES};
 
-/// A limit of open files that no guest's page cache outgrows.
-const WANTED_FILES: u64 = 1_000_000;
+/// A limit of open files that every kernel allows (`fs.nr_open`).
+const USUAL_FILES: u64 = 1_000_000;
+/// Linux takes more of a guest's memory for each file whose name it remembers or that is open.
+const BYTES_OF_A_FILE: u64 = 512;
 /// Open files this process needs for itself.
 const OWN_FILES: u64 = 600;
 
@@ -23,19 +25,12 @@ pub struct ShareConfig {
     pub cache: CachePolicy,
     /// Refuse every change, whatever the guest asks.
     pub read_only: bool,
+    /// How many files the guest may remember and have open ([`files_of`]). Each is an open file of the host.
+    pub files: u64,
     /// Whose requests have to wait.
     pub limits: IoLimits,
     /// What the guest watches there, if it can.
     pub watches: Watches,
-}
-
-/// What the file server needs of /proc where there is none.
-#[derive(Debug)]
-pub struct ProcFiles {
-    /// The directory /proc/self/fd.
-    pub descriptors: File,
-    /// /proc/self/mountinfo.
-    pub mounts: File,
 }
 
 /// How long the guest may trust names and attributes it has read, and whether it may delay writes.
@@ -77,20 +72,16 @@ impl ShareConfig {
         Ok(())
     }
 
-    /// What the library is told.
-    pub(super) fn passthrough(&self, proc: Option<&ProcFiles>) -> Result<passthrough::Config, FsError> {
+    /// What the library is told; `descriptors` is /proc/self/fd where there is no /proc.
+    pub(super) fn passthrough(&self, descriptors: Option<&File>) -> Result<passthrough::Config, FsError> {
         let root = self.directory.to_str().ok_or_else(|| {
             FsError::Open(self.directory.clone(), io::Error::other("The path is not valid UTF-8"))
         })?;
-        let own = |file: fn(&ProcFiles) -> &File| {
-            let cloned = proc.map(|proc| file(proc).try_clone()).transpose();
-            cloned.map_err(|error| FsError::Server(self.directory.clone(), error))
-        };
+        let descriptors = descriptors.map(File::try_clone).transpose();
         let lifetime = self.cache.lifetime();
         Ok(passthrough::Config {
             root_dir: root.to_owned(),
-            proc_sfd_rawfd: own(|proc| &proc.descriptors)?,
-            proc_mountinfo_rawfd: own(|proc| &proc.mounts)?,
+            proc_sfd_rawfd: descriptors.map_err(|error| FsError::Server(self.directory.clone(), error))?,
             entry_timeout: lifetime,
             attr_timeout: lifetime,
             cache_policy: self.cache.data(),
@@ -101,8 +92,9 @@ impl ShareConfig {
             announce_submounts: true,
             // The server clears set-user-ID bits, or the guest would ask for attributes with every write.
             killpriv_v2: true,
-            inode_file_handles: self.cache.file_handles(),
-            guest_fd_limit: files_for_one_share(),
+            // Who may open file handles may open any file of a file system, shared or not.
+            inode_file_handles: InodeFileHandlesMode::Never,
+            guest_fd_limit: files_for_one_share(self.files),
             ..passthrough::Config::default()
         })
     }
@@ -136,30 +128,28 @@ impl CachePolicy {
             CachePolicy::Volume => passthrough::CachePolicy::Auto,
         }
     }
-
-    /// Overlays, which pods' file systems are, have no file handles; asking for them would cost time at every name.
-    fn file_handles(self) -> InodeFileHandlesMode {
-        match self {
-            CachePolicy::Pod => InodeFileHandlesMode::Never,
-            CachePolicy::Volume => InodeFileHandlesMode::Prefer,
-        }
-    }
 }
 
-/// Raises this process's limit of open files as far as it goes, and says how many one of two shares may use. Each file
-/// whose name the guest remembers is an open file here.
-fn files_for_one_share() -> u64 {
+/// More files than a guest with so many bytes of memory can remember and have open, so that it does not come to that limit, and one
+/// that forgets nothing does to the host what it could do to itself.
+pub fn files_of(memory: u64) -> u64 {
+    memory / BYTES_OF_A_FILE
+}
+
+/// Raises this process's limit of open files for two shares of `wanted`, as far as that goes, and says how many one may use.
+fn files_for_one_share(wanted: u64) -> u64 {
     let limit = getrlimit(Resource::Nofile);
     let (current, maximum) = (limit.current.unwrap_or(u64::MAX), limit.maximum.unwrap_or(u64::MAX));
     let raised = |limit| Rlimit { current: Some(limit), maximum: Some(limit.max(maximum)) };
+    let all = wanted.saturating_mul(2).saturating_add(OWN_FILES);
     let mut usable = current;
     // Only a privileged process may go beyond the hard limit, and none beyond the system's.
-    for wanted in [WANTED_FILES, maximum.min(WANTED_FILES)] {
-        if usable < wanted && setrlimit(Resource::Nofile, raised(wanted)).is_ok() {
-            usable = wanted;
+    for limit in [all, USUAL_FILES.min(all), maximum.min(all)] {
+        if usable < limit && setrlimit(Resource::Nofile, raised(limit)).is_ok() {
+            usable = limit;
         }
     }
-    usable.saturating_sub(OWN_FILES) / 2
+    wanted.min(usable.saturating_sub(OWN_FILES) / 2)
 }
 
 #[cfg(test)]
@@ -172,6 +162,7 @@ mod tests {
             directory: directory.into(),
             cache: CachePolicy::Pod,
             read_only: false,
+            files: 1000,
             limits: IoLimits::default(),
             watches: Watches::default(),
         }
@@ -186,6 +177,24 @@ mod tests {
         assert!(matches!(share("a", "/dev/null").check(), Err(FsError::NotADirectory(_))));
         let error = share("a", "/foo-not-there").check().unwrap_err();
         assert_eq!(error.to_string(), r#"Cannot open shared directory "/foo-not-there""#);
+    }
+
+    #[test]
+    fn what_memory_has_room_for_is_asked_for() {
+        assert_eq!(files_of(512 << 20), 1 << 20);
+        let (before, maximum) = {
+            let limit = getrlimit(Resource::Nofile);
+            (limit.current.unwrap_or(u64::MAX), limit.maximum.unwrap_or(u64::MAX))
+        };
+        assert_eq!(files_for_one_share(10), 10);
+        // Who is not privileged gets a part of it.
+        let most = files_for_one_share(before);
+        let now = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        assert!(
+            now >= before.min(maximum) && (most == before || most == (now - OWN_FILES) / 2),
+            "{most} of {now}"
+        );
+        assert!(files_for_one_share(u64::MAX) < u64::MAX / 2);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The device as the transport sees it.
 
-use std::{sync::Arc, thread};
+use std::{fs::File, sync::Arc, thread};
 
 use virtio_bindings::{
     virtio_ids::VIRTIO_ID_FS,
@@ -9,7 +9,7 @@ use virtio_bindings::{
 
 use super::{
     HIGH_PRIORITY_QUEUE_SIZE, MAX_REQUEST_QUEUES, REQUEST_QUEUE_SIZE, TAG_LEN,
-    config::{FsError, ProcFiles, ShareConfig},
+    config::{FsError, ShareConfig},
     pool::{Pool, own_file_system_context},
     request::RequestHandler,
     share::Share,
@@ -37,16 +37,20 @@ pub struct Fs {
 impl Fs {
     /// Shares a directory with a guest of so many CPUs. Raises this process's limit of open files.
     pub fn new(config: &ShareConfig, cpus: u32) -> Result<Self, FsError> {
-        Fs::with_proc(config, cpus, None)
+        Fs::with_descriptors(config, cpus, None)
     }
 
-    /// The same in a process whose root has no /proc.
-    pub fn with_proc(config: &ShareConfig, cpus: u32, proc: Option<&ProcFiles>) -> Result<Self, FsError> {
+    /// The same in a process whose root has no /proc, where `descriptors` is /proc/self/fd.
+    pub fn with_descriptors(
+        config: &ShareConfig,
+        cpus: u32,
+        descriptors: Option<&File>,
+    ) -> Result<Self, FsError> {
         config.check()?;
         let share = thread::scope(|scope| {
             let share = scope.spawn(|| {
                 own_file_system_context();
-                Share::new(config, proc)
+                Share::new(config, descriptors)
             });
             share.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })?;

@@ -21,7 +21,7 @@ mod request;
 mod share;
 mod watch;
 
-pub use config::{CachePolicy, FsError, ProcFiles, ShareConfig};
+pub use config::{CachePolicy, FsError, ShareConfig, files_of};
 pub use device::Fs;
 pub use limits::{IoLimits, Rates};
 pub use watch::Watches;

@@ -135,8 +135,7 @@ impl Work {
         let mut events = [EpollEvent::default()];
         let mut parked = Parked::new(self.queues.iter().map(SharedQueue::size).sum());
         while !self.is_stopping() {
-            let timeout = if parked.is_empty() { -1 } else { parked.timeout(Instant::now()) };
-            match self.epoll.wait(timeout, &mut events) {
+            match self.epoll.wait(self.timeout(&parked), &mut events) {
                 Ok(0) => self.resume(&mut parked),
                 Ok(_) => {
                     if let Some(queue) = self.queues.get(events[0].data() as usize) {
@@ -147,7 +146,18 @@ impl Work {
                 // The descriptors are ours and open: nothing else can fail.
                 Err(error) => panic!("Cannot wait for file system requests: {error}"),
             }
+            self.handler.let_go_of_departed();
         }
+    }
+
+    /// How long to wait for a request, in milliseconds, or -1.
+    fn timeout(&self, parked: &Parked<Request<'_>>) -> i32 {
+        let now = Instant::now();
+        let parked = if parked.is_empty() { -1 } else { parked.timeout(now) };
+        let Some(look) = self.handler.until_departed(now) else { return parked };
+        // One more, not to wait again for a part of one.
+        let look = i32::try_from(look.as_millis() + 1).unwrap_or(i32::MAX);
+        if parked < 0 { look } else { parked.min(look) }
     }
 
     fn is_stopping(&self) -> bool {

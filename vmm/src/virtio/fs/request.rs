@@ -5,7 +5,7 @@ use std::{
     io::{self, Read, Write},
     ops::Deref,
     sync::{PoisonError, RwLock},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use virtio_queue::DescriptorChain;
@@ -169,6 +169,17 @@ impl RequestHandler {
         }
         let written = writer.write_obj(answer).and_then(|()| writer.write_all(&body));
         if written.is_ok() { answer.len } else { 0 }
+    }
+
+    /// Lets go of files that the guest remembers and the host has deleted, if it is time for that.
+    pub fn let_go_of_departed(&self) {
+        let _shared = self.lifecycle.read().unwrap_or_else(PoisonError::into_inner);
+        self.share.let_go_of_departed(Instant::now());
+    }
+
+    /// How long until it is.
+    pub fn until_departed(&self, now: Instant) -> Option<Duration> {
+        self.share.until_departed(now)
     }
 
     /// Forgets everything the guest knows of.

@@ -1,5 +1,6 @@
 //! The shared directory: virtiofsd's passthrough file system behind checks of what a guest may ask of it.
 
+mod departed;
 mod operations;
 pub(super) mod overlay;
 mod phantom;
@@ -22,8 +23,10 @@ use virtiofsd::{
     passthrough::PassthroughFs,
 };
 
+use departed::Departed;
+
 use super::{
-    CachePolicy, ProcFiles, ShareConfig,
+    CachePolicy, ShareConfig,
     config::FsError,
     freshness::Freshness,
     limits::Owners,
@@ -46,6 +49,8 @@ pub(super) struct Share {
     files: Arc<PassthroughFs>,
     nameless: Arc<Nameless>,
     freshness: Arc<Freshness>,
+    /// Of a share whose files others may delete.
+    departed: Option<Arc<Departed>>,
     owners: Arc<Owners>,
     phantoms: Arc<Phantoms>,
     read_only: bool,
@@ -62,13 +67,14 @@ impl Share {
     ///
     /// To be called on a thread with a file system context of its own (`unshare(CLONE_FS)`): the library clears the
     /// umask.
-    pub fn new(config: &ShareConfig, proc: Option<&ProcFiles>) -> Result<Self, FsError> {
-        let files = PassthroughFs::new(config.passthrough(proc)?)
+    pub fn new(config: &ShareConfig, descriptors: Option<&File>) -> Result<Self, FsError> {
+        let files = PassthroughFs::new(config.passthrough(descriptors)?)
             .map_err(|error| FsError::Server(config.directory.clone(), error))?;
         let share = Share {
             files: Arc::new(files),
             nameless: Arc::default(),
             freshness: Arc::default(),
+            departed: (config.cache == CachePolicy::Volume).then(Arc::default),
             owners: Arc::new(Owners::new(&config.tag, config.limits.clone())),
             phantoms: config.watches.phantoms(),
             read_only: config.read_only,
@@ -120,6 +126,7 @@ impl Share {
         }
         entry.attr.nlink = 0;
         self.owners.told(directory, c"", entry.inode);
+        self.made_open(&entry, Some(handle));
         self.freshness.opened(entry.inode, flags);
         Ok((self.freshness.entry(entry), handle, options))
     }
@@ -153,6 +160,7 @@ impl Share {
     fn owned(&self, parent: u64, name: &CStr, entry: io::Result<Entry>) -> io::Result<Entry> {
         entry.map(|mut entry| {
             self.owners.told(parent, name, entry.inode);
+            self.told(&entry);
             self.unkept(&mut entry.attr);
             entry
         })
@@ -179,7 +187,7 @@ impl Share {
 
     /// Attributes as the guest may see them.
     fn real_attributes(&self, ctx: Context, inode: u64, handle: Option<u64>) -> io::Result<(Attr, Duration)> {
-        self.files.getattr(ctx, inode, handle).map(|answer| self.attributes(inode, answer))
+        self.or_stale(self.files.getattr(ctx, inode, handle)).map(|answer| self.attributes(inode, answer))
     }
 
     /// Attributes that do not count a hidden name, with their lifetime.
@@ -257,6 +265,7 @@ mod tests {
             directory: directory.path().to_owned(),
             cache: CachePolicy::Pod,
             read_only: false,
+            files: 1000,
             limits: IoLimits::default(),
             watches: Watches::default(),
         };

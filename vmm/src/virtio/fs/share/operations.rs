@@ -40,6 +40,7 @@ impl FileSystem for Share {
         self.nameless.clear_all();
         self.freshness.clear();
         self.owners.clear();
+        self.departed.iter().for_each(|departed| departed.clear());
         self.files.destroy();
     }
 
@@ -86,7 +87,7 @@ impl FileSystem for Share {
             return self.pretend_to_set(ctx, inode);
         }
         self.changeable(ctx)?;
-        let answer = self.files.setattr(ctx, inode, attr, handle, valid)?;
+        let answer = self.or_stale(self.files.setattr(ctx, inode, attr, handle, valid))?;
         self.freshness.changed(inode, valid);
         Ok(self.attributes(inode, answer))
     }
@@ -201,7 +202,7 @@ impl FileSystem for Share {
             return self.pretend_to_open();
         }
         let flags = self.open_flags(ctx, flags)?;
-        let opened = self.files.open(ctx, inode, kill_priv, flags)?;
+        let opened = self.opening(inode, || self.files.open(ctx, inode, kill_priv, flags))?;
         // Of a file that is there: what a guest makes up is not to be remembered.
         self.freshness.opened(inode, flags);
         Ok(opened)
@@ -223,6 +224,7 @@ impl FileSystem for Share {
         let (entry, handle, options) =
             self.files.create(ctx, parent, name, mode, kill_priv, flags, umask, extensions)?;
         self.owners.told(parent, name, entry.inode);
+        self.made_open(&entry, handle);
         self.freshness.opened(entry.inode, flags);
         Ok((self.freshness.entry(entry), handle, options))
     }
@@ -302,7 +304,9 @@ impl FileSystem for Share {
         if handle == phantoms::HANDLE {
             return Ok(());
         }
-        self.files.release(ctx, inode, flags, handle, flush, flock_release, lock_owner)
+        self.files.release(ctx, inode, flags, handle, flush, flock_release, lock_owner)?;
+        self.closed(inode);
+        Ok(())
     }
 
     fn statfs(&self, ctx: Context, inode: u64) -> io::Result<libc::statvfs64> {

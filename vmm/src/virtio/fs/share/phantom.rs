@@ -67,9 +67,13 @@ impl Share {
         if let Some(attr) = phantoms::made_up_attributes(inode) {
             return Ok((attr, Duration::ZERO));
         }
-        let (attr, lifetime) = match self.real_attributes(ctx, inode, None) {
+        let known = self.real_attributes(ctx, inode, None);
+        let is_there = matches!(&known, Ok((attr, _)) if attr.nlink > 0);
+        let (attr, lifetime) = match known {
             // It may have gone since, and what happened in it before is still to be told.
-            Err(_) if self.phantoms.is_in(inode) => (phantoms::attributes(inode, true), Duration::ZERO),
+            _ if !is_there && self.phantoms.is_in(inode) => {
+                (phantoms::attributes(inode, true), Duration::ZERO)
+            }
             known => known?,
         };
         self.phantoms.see(inode, &attr);
@@ -109,6 +113,12 @@ impl Share {
             true => Ok((Some(phantoms::HANDLE), OpenOptions::empty())),
             false => Err(not_permitted()),
         }
+    }
+
+    /// Whether a file that the guest knows has no name any more.
+    pub fn has_gone(&self, inode: u64) -> bool {
+        let known = self.files.getattr(Context::from(InHeader::default()), inode, None);
+        known.is_ok_and(|(attr, _)| attr.nlink == 0)
     }
 
     /// Opens a directory or regular file that the guest knows, for the host to watch it.

@@ -4,7 +4,7 @@
 //! of. An unprivileged group (Linux 5.13) can mark files it can open, and learns of no process but its own.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs::File,
     io::{self, Read},
     os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
@@ -35,6 +35,8 @@ const MAX_STRAY: usize = 1024;
 pub struct Marks {
     group: File,
     keys: HashMap<u64, Vec<u8>>,
+    /// Those that are directories, whose end nobody tells of.
+    directories: HashSet<u64>,
     nodes: HashMap<Vec<u8>, Vec<u64>>,
     /// How many marks nobody asks about could not be removed.
     stray: usize,
@@ -48,7 +50,13 @@ impl Marks {
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => group(FLAGS)?,
             group => group?,
         };
-        Ok(Marks { group: group.into(), keys: HashMap::new(), nodes: HashMap::new(), stray: 0 })
+        Ok(Marks {
+            group: group.into(),
+            keys: HashMap::new(),
+            directories: HashSet::new(),
+            nodes: HashMap::new(),
+            stray: 0,
+        })
     }
 
     /// How many there are at most.
@@ -66,12 +74,16 @@ impl Marks {
         self.mark(&file, is_directory)?;
         self.nodes.entry(key.clone()).or_default().push(node);
         self.keys.insert(node, key);
+        if is_directory {
+            self.directories.insert(node);
+        }
         Ok(())
     }
 
     /// Watches it no more.
     pub fn remove(&mut self, node: u64, share: &Share) {
         let Some(key) = self.keys.remove(&node) else { return };
+        self.directories.remove(&node);
         let Some(nodes) = self.nodes.get_mut(&key) else { return };
         nodes.retain(|other| *other != node);
         if !nodes.is_empty() {
@@ -95,7 +107,23 @@ impl Marks {
     pub fn gone(&mut self, key: &[u8]) {
         for node in self.nodes.remove(key).into_iter().flatten() {
             self.keys.remove(&node);
+            self.directories.remove(&node);
         }
+    }
+
+    /// Whether directories are watched.
+    pub fn has_directories(&self) -> bool {
+        !self.directories.is_empty()
+    }
+
+    /// Directories that are no more, which are watched no more, either.
+    pub fn gone_directories(&mut self, share: &Share) -> Vec<u64> {
+        let gone: Vec<u64> = self.directories.iter().copied().filter(|node| share.has_gone(*node)).collect();
+        for node in &gone {
+            let key = self.keys.get(node).cloned();
+            key.iter().for_each(|key| self.gone(key));
+        }
+        gone
     }
 
     /// Removes all marks, and makes again those that are wanted.
@@ -104,6 +132,7 @@ impl Marks {
         let _ = self.change(FAN_MARK_FLUSH, 0, &self.group);
         self.stray = 0;
         self.nodes.clear();
+        self.directories.clear();
         for node in std::mem::take(&mut self.keys).into_keys() {
             // What the guest does not know any more is not for it to watch.
             let _ = self.add(node, share);

@@ -13,9 +13,9 @@ use std::{
 };
 
 use agent::protocol::{Change, FrameReader, MAX_WATCHED, Place, Touch, WatchNews, WatchRequest, write_frame};
-use libc::{FAN_DELETE_SELF, FAN_MOVED_TO, FAN_Q_OVERFLOW, FAN_RENAME};
+use libc::{FAN_ATTRIB, FAN_DELETE, FAN_DELETE_SELF, FAN_MOVED_TO, FAN_ONDIR, FAN_Q_OVERFLOW, FAN_RENAME};
 use rustix::{
-    event::{PollFd, PollFlags, poll},
+    event::{PollFd, PollFlags, Timespec, poll},
     fs::{AtFlags, statat},
 };
 
@@ -35,6 +35,8 @@ const MAX_UNSENT: usize = 64 << 10;
 const LOOK_BACK: usize = 32;
 /// How many moved files are remembered until they say so themselves.
 const MAX_MOVED: usize = 64;
+/// How often directories are looked for that have gone: the host tells of none while the file server has it open.
+const LOOK_FOR_DIRECTORIES: Duration = Duration::from_secs(1);
 /// How often the user is told that changes are lost.
 const SAY_AGAIN: Duration = Duration::from_secs(60);
 
@@ -53,6 +55,8 @@ pub struct Relay {
     has_actor: bool,
     /// Files that are watched themselves, and move with a change that tells them so.
     moved: HashSet<u64>,
+    /// When directories were looked for.
+    looked: Instant,
     said_failure: bool,
     said_loss: Option<Instant>,
 }
@@ -80,6 +84,7 @@ impl Relay {
             acting: false,
             has_actor: false,
             moved: HashSet::new(),
+            looked: Instant::now(),
             said_failure: false,
             said_loss: None,
         }
@@ -93,6 +98,9 @@ impl Relay {
 
     fn turn(&mut self) -> Result<(), Over> {
         let has_room = self.waiting.len() < MAX_WAITING;
+        let until_look = self
+            .until_look()
+            .map(|wait| Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: wait.subsec_nanos().into() });
         let mut on_stream = PollFlags::empty();
         on_stream.set(PollFlags::IN, self.unsent.len() < MAX_UNSENT);
         on_stream.set(PollFlags::OUT, !self.unsent.is_empty());
@@ -100,7 +108,7 @@ impl Relay {
             let mut interest = vec![PollFd::from_borrowed_fd(self.stream.as_fd(), on_stream)];
             let group = self.marks.as_ref().filter(|_| has_room);
             interest.extend(group.map(|marks| PollFd::from_borrowed_fd(marks.as_fd(), PollFlags::IN)));
-            match poll(&mut interest, None) {
+            match poll(&mut interest, until_look.as_ref()) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(_) => return Err(Over),
             }
@@ -109,6 +117,8 @@ impl Relay {
         };
         if happened {
             self.collect();
+        } else if has_room && self.until_look() == Some(Duration::ZERO) {
+            self.look_for_directories();
         }
         if heard {
             self.listen()?;
@@ -124,13 +134,17 @@ impl Relay {
         // Nothing but a moment without events can be the reason.
         let Ok(length) = marks.read(&mut buffer) else { return };
         let own = std::process::id() as i32;
-        for event in event::events(&buffer[..length]) {
+        for mut event in event::events(&buffer[..length]) {
             if event.mask & FAN_Q_OVERFLOW != 0 {
                 self.say_loss();
             } else if event.process != own {
                 if event.mask & (FAN_RENAME | FAN_MOVED_TO) != 0 {
                     self.expect_moved(&event);
                 }
+                if self.ends(&event) {
+                    event.mask |= FAN_DELETE_SELF;
+                }
+                self.end_directory(&event);
                 let known = Known { marks: self.marks.as_ref(), share: &self.share };
                 for change in changes::changes(&event, &known) {
                     self.note(change);
@@ -139,6 +153,44 @@ impl Relay {
                     self.marks.iter_mut().zip(event.itself()).for_each(|(marks, key)| marks.gone(key));
                 }
             }
+        }
+    }
+
+    /// Whether a file that is watched itself has lost its last name. The host says that it has gone only when nobody has it
+    /// open any more, as the file server does.
+    fn ends(&self, event: &Event<'_>) -> bool {
+        let Some(marks) = &self.marks else { return false };
+        let of_directory = event
+            .named
+            .is_some_and(|(key, name)| !matches!(name, b"" | b".") && !marks.nodes(key).is_empty());
+        let node = event.itself().and_then(|key| marks.nodes(key).first());
+        event.mask & FAN_ATTRIB != 0 && !of_directory && node.is_some_and(|node| self.share.has_gone(*node))
+    }
+
+    /// A directory that is watched and removed ends before its name does, as the host has it.
+    fn end_directory(&mut self, event: &Event<'_>) {
+        let (Some(marks), Some(key)) = (&mut self.marks, event.file) else { return };
+        if event.mask & FAN_DELETE != 0 && event.mask & FAN_ONDIR != 0 {
+            let nodes = marks.nodes(key).to_vec();
+            marks.gone(key);
+            for node in nodes {
+                self.note(Change::DeletedItself { node, directory: true });
+            }
+        }
+    }
+
+    /// How long until directories are to be looked for, if any is watched.
+    fn until_look(&self) -> Option<Duration> {
+        let watched = self.marks.as_ref().is_some_and(Marks::has_directories);
+        watched.then(|| LOOK_FOR_DIRECTORIES.saturating_sub(self.looked.elapsed()))
+    }
+
+    /// Tells of directories that have gone since the last time.
+    fn look_for_directories(&mut self) {
+        self.looked = Instant::now();
+        let Some(marks) = &mut self.marks else { return };
+        for node in marks.gone_directories(&self.share) {
+            self.note(Change::DeletedItself { node, directory: true });
         }
     }
 

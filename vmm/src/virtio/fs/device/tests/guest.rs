@@ -20,6 +20,7 @@ pub(super) fn share(directory: &std::path::Path) -> ShareConfig {
         directory: directory.to_owned(),
         cache: CachePolicy::Pod,
         read_only: false,
+        files: 1000,
         limits: IoLimits::default(),
         watches: Watches::default(),
     }
