@@ -83,7 +83,7 @@ const ATTACKS: &[(&str, &str)] = &[
     ("fs-header-lengths", "0 through, 56 refused"),
     ("fs-huge-offsets", "0"),
     ("fs-forget-root", "back when mounted"),
-    ("fs-forget-billions", "errno 9"),
+    ("fs-forget-billions", "errno 116"),
     ("fs-indirect-in-registers", "used 0"),
     ("fs-indirect-in-indirect", "used 0"),
     ("fs-answer-over-request", "returned"),

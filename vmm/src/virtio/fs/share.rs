@@ -187,7 +187,8 @@ impl Share {
 
     /// Attributes as the guest may see them.
     fn real_attributes(&self, ctx: Context, inode: u64, handle: Option<u64>) -> io::Result<(Attr, Duration)> {
-        self.or_stale(self.files.getattr(ctx, inode, handle)).map(|answer| self.attributes(inode, answer))
+        self.or_stale(inode, self.files.getattr(ctx, inode, handle))
+            .map(|answer| self.attributes(inode, answer))
     }
 
     /// Attributes that do not count a hidden name, with their lifetime.

@@ -3,7 +3,8 @@
 //! What the host has mounted below a share is a file system of its own in the guest, which does not wait for its requests when its
 //! last mount goes (Linux 6.12, `virtio_kill_sb`; only the share itself does). Files are closed before, but a file that was
 //! being read ahead is closed when that comes back: to a file system that has gone, which breaks the kernel. A process
-//! that is killed while it loads a program does that. So mounts go when nothing is under way.
+//! that is killed while it loads a program does that. So mounts go when nothing is under way. With our patch
+//! (`guest-kernel/patches/fuse-submounts-outlive-requests.patch`) the kernel waits itself, in which time PID 1 would do nothing else.
 
 use std::fs;
 use std::io;

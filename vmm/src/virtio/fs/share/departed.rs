@@ -157,7 +157,7 @@ impl Share {
     ) -> io::Result<(Option<u64>, T)> {
         let Some(departed) = &self.departed else { return open() };
         departed.opens(inode);
-        let opened = self.or_stale(open());
+        let opened = self.or_stale(inode, open());
         if !matches!(opened, Ok((Some(_), _))) {
             departed.closed(inode);
         }
@@ -165,10 +165,16 @@ impl Share {
     }
 
     /// What the guest is told of a file that has been let go of: to look for its name again.
-    pub(super) fn or_stale<T>(&self, answer: io::Result<T>) -> io::Result<T> {
-        answer.map_err(|error| match error.raw_os_error() {
-            Some(libc::EBADF) if self.departed.is_some() => io::Error::from_raw_os_error(libc::ESTALE),
-            _ => error,
+    pub(super) fn or_stale<T>(&self, inode: u64, answer: io::Result<T>) -> io::Result<T> {
+        answer.map_err(|error| {
+            // That is also said of what cannot be opened.
+            let unknown = || self.files.getattr(Context::from(InHeader::default()), inode, None).is_err();
+            match error.raw_os_error() {
+                Some(libc::EBADF) if self.departed.is_some() && unknown() => {
+                    io::Error::from_raw_os_error(libc::ESTALE)
+                }
+                _ => error,
+            }
         })
     }
 }

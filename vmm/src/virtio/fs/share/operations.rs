@@ -87,7 +87,7 @@ impl FileSystem for Share {
             return self.pretend_to_set(ctx, inode);
         }
         self.changeable(ctx)?;
-        let answer = self.or_stale(self.files.setattr(ctx, inode, attr, handle, valid))?;
+        let answer = self.or_stale(inode, self.files.setattr(ctx, inode, attr, handle, valid))?;
         self.freshness.changed(inode, valid);
         Ok(self.attributes(inode, answer))
     }
