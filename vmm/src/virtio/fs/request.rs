@@ -173,8 +173,11 @@ impl RequestHandler {
 
     /// Lets go of files that the guest remembers and the host has deleted, if it is time for that.
     pub fn let_go_of_departed(&self) {
-        let _shared = self.lifecycle.read().unwrap_or_else(PoisonError::into_inner);
-        self.share.let_go_of_departed(Instant::now());
+        let now = Instant::now();
+        if self.until_departed(now) == Some(Duration::ZERO) {
+            let _shared = self.lifecycle.read().unwrap_or_else(PoisonError::into_inner);
+            self.share.let_go_of_departed(now);
+        }
     }
 
     /// How long until it is.

@@ -37,6 +37,8 @@ const LOOK_BACK: usize = 32;
 const MAX_MOVED: usize = 64;
 /// How often directories are looked for that have gone: the host tells of none while the file server has it open.
 const LOOK_FOR_DIRECTORIES: Duration = Duration::from_secs(1);
+/// How many times longer than the last look to wait for the next.
+const REST: u32 = 50;
 /// How often the user is told that changes are lost.
 const SAY_AGAIN: Duration = Duration::from_secs(60);
 
@@ -55,8 +57,8 @@ pub struct Relay {
     has_actor: bool,
     /// Files that are watched themselves, and move with a change that tells them so.
     moved: HashSet<u64>,
-    /// When directories were looked for.
-    looked: Instant,
+    /// When directories are to be looked for.
+    next_look: Instant,
     said_failure: bool,
     said_loss: Option<Instant>,
 }
@@ -84,7 +86,7 @@ impl Relay {
             acting: false,
             has_actor: false,
             moved: HashSet::new(),
-            looked: Instant::now(),
+            next_look: Instant::now(),
             said_failure: false,
             said_loss: None,
         }
@@ -100,6 +102,7 @@ impl Relay {
         let has_room = self.waiting.len() < MAX_WAITING;
         let until_look = self
             .until_look()
+            .filter(|_| has_room)
             .map(|wait| Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: wait.subsec_nanos().into() });
         let mut on_stream = PollFlags::empty();
         on_stream.set(PollFlags::IN, self.unsent.len() < MAX_UNSENT);
@@ -182,16 +185,17 @@ impl Relay {
     /// How long until directories are to be looked for, if any is watched.
     fn until_look(&self) -> Option<Duration> {
         let watched = self.marks.as_ref().is_some_and(Marks::has_directories);
-        watched.then(|| LOOK_FOR_DIRECTORIES.saturating_sub(self.looked.elapsed()))
+        watched.then(|| self.next_look.saturating_duration_since(Instant::now()))
     }
 
     /// Tells of directories that have gone since the last time.
     fn look_for_directories(&mut self) {
-        self.looked = Instant::now();
+        let begun = Instant::now();
         let Some(marks) = &mut self.marks else { return };
         for node in marks.gone_directories(&self.share) {
             self.note(Change::DeletedItself { node, directory: true });
         }
+        self.next_look = Instant::now() + LOOK_FOR_DIRECTORIES.max(REST * begun.elapsed());
     }
 
     /// Lets a change wait for its turn, unless it adds nothing.
