@@ -130,8 +130,8 @@ impl CachePolicy {
     }
 }
 
-/// More files than a guest with so many bytes of memory can remember and have open, so that it does not come to that limit, and one
-/// that forgets nothing does to the host what it could do to itself.
+/// More files than a guest with so many bytes of memory can remember and have open in a share, so that it does not come to that limit,
+/// and what one that forgets nothing takes of the host has a bound that goes with its own memory.
 pub fn files_of(memory: u64) -> u64 {
     memory / BYTES_OF_A_FILE
 }
@@ -154,18 +154,27 @@ fn files_for_one_share(wanted: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
-    fn share(tag: &str, directory: &str) -> ShareConfig {
-        ShareConfig {
-            tag: tag.to_owned(),
-            directory: directory.into(),
-            cache: CachePolicy::Pod,
-            read_only: false,
-            files: 1000,
-            limits: IoLimits::default(),
-            watches: Watches::default(),
+    impl ShareConfig {
+        /// A share that others of this crate's tests serve.
+        pub fn of(directory: &Path, cache: CachePolicy) -> Self {
+            ShareConfig {
+                tag: "rootfs".into(),
+                directory: directory.to_owned(),
+                cache,
+                read_only: false,
+                files: 1000,
+                limits: IoLimits::default(),
+                watches: Watches::default(),
+            }
         }
+    }
+
+    fn share(tag: &str, directory: &str) -> ShareConfig {
+        ShareConfig { tag: tag.to_owned(), ..ShareConfig::of(Path::new(directory), CachePolicy::Pod) }
     }
 
     #[test]

@@ -21,7 +21,7 @@ const UNWRITTEN: Duration = Duration::from_secs(60);
 /// For files that the guest writes: longer than many small writes take, shorter than anybody notices.
 const WRITTEN: Duration = Duration::from_millis(10);
 
-/// How many files are remembered: as many as can be open. A guest may open a file while it forgets it, which leaves it here.
+/// How many files are remembered. A guest may open a file while it forgets it, which leaves it here.
 const MOST_WRITTEN: usize = 1 << 20;
 
 /// Which files the guest writes.

@@ -18,7 +18,7 @@ use std::{
 
 use virtiofsd::{
     filesystem::{Context, Entry, Extensions, FileSystem, OpenOptions, ZeroCopyWriter},
-    fuse::{Attr, CreateIn},
+    fuse::{Attr, CreateIn, InHeader},
     oslib::ReadvFlags,
     passthrough::PassthroughFs,
 };
@@ -74,7 +74,7 @@ impl Share {
             files: Arc::new(files),
             nameless: Arc::default(),
             freshness: Arc::default(),
-            departed: (config.cache == CachePolicy::Volume).then(Arc::default),
+            departed: (config.cache == CachePolicy::Volume).then(|| Arc::new(Departed::new(config.files))),
             owners: Arc::new(Owners::new(&config.tag, config.limits.clone())),
             phantoms: config.watches.phantoms(),
             read_only: config.read_only,
@@ -229,6 +229,11 @@ impl ZeroCopyWriter for BorrowedFile {
     }
 }
 
+/// Who asks when it is not the guest.
+fn own() -> Context {
+    Context::from(InHeader::default())
+}
+
 fn invalid() -> io::Error {
     io::Error::from_raw_os_error(libc::EINVAL)
 }
@@ -253,29 +258,18 @@ fn check_offset(offset: u64) -> io::Result<()> {
 mod tests {
     use std::thread;
 
-    use virtiofsd::fuse::InHeader;
-
     use super::*;
-    use crate::virtio::fs::{IoLimits, Watches, pool::own_file_system_context};
+    use crate::virtio::fs::pool::own_file_system_context;
 
     #[test]
     fn of_files_that_are_not_there_nothing_is_remembered() {
         let directory = tempfile::tempdir().unwrap();
-        let config = ShareConfig {
-            tag: "rootfs".into(),
-            directory: directory.path().to_owned(),
-            cache: CachePolicy::Pod,
-            read_only: false,
-            files: 1000,
-            limits: IoLimits::default(),
-            watches: Watches::default(),
-        };
+        let config = ShareConfig::of(directory.path(), CachePolicy::Pod);
         let opens = thread::spawn(move || {
             own_file_system_context();
             let share = Share::new(&config, None).unwrap();
             for inode in 1000..2000 {
-                let context = Context::from(InHeader::default());
-                share.open(context, inode, false, libc::O_RDWR as u32).unwrap_err();
+                share.open(own(), inode, false, libc::O_RDWR as u32).unwrap_err();
             }
             share.freshness.count()
         });

@@ -15,12 +15,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use virtiofsd::{
-    filesystem::{Context, Entry, FileSystem},
-    fuse::InHeader,
-};
+use virtiofsd::filesystem::{Entry, FileSystem};
 
-use super::Share;
+use super::{Share, own};
 
 /// How long between two looks.
 const PERIOD: Duration = Duration::from_secs(5);
@@ -28,12 +25,11 @@ const PERIOD: Duration = Duration::from_secs(5);
 /// How many files are looked at in one: a few thousandths of a CPU's time.
 const AT_ONCE: usize = 8192;
 
-/// How many files are remembered: as many as can be open.
-const MOST: usize = 1 << 20;
-
 /// The regular files that the guest remembers, and which of them it has open.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Departed {
+    /// How many the guest may know, and so how many are remembered.
+    most: usize,
     known: Mutex<Known>,
     open: Mutex<HashMap<u64, u64>>,
 }
@@ -48,10 +44,16 @@ struct Known {
 }
 
 impl Departed {
+    /// Those of a guest that may know so many files.
+    pub fn new(files: u64) -> Self {
+        let most = usize::try_from(files).unwrap_or(usize::MAX);
+        Departed { most, known: Mutex::default(), open: Mutex::default() }
+    }
+
     /// The guest has been told of a file.
     pub fn told(&self, entry: &Entry) {
         let mut known = lock(&self.known);
-        if entry.attr.mode & libc::S_IFMT == libc::S_IFREG && known.files.len() < MOST {
+        if entry.attr.mode & libc::S_IFMT == libc::S_IFREG && known.files.len() < self.most {
             known.files.insert(entry.inode);
             known.due.get_or_insert_with(|| Instant::now() + PERIOD);
         }
@@ -106,9 +108,8 @@ impl Share {
     /// Lets go of files that have no name any more, if it is time to look for some. To be called beside no INIT or DESTROY.
     pub fn let_go_of_departed(&self, now: Instant) {
         let Some(departed) = &self.departed else { return };
-        let ctx = Context::from(InHeader::default());
         for inode in departed.next(now) {
-            let Ok((attr, _)) = self.files.getattr(ctx, inode, None) else {
+            let Ok((attr, _)) = self.files.getattr(own(), inode, None) else {
                 // The guest has forgotten it.
                 departed.forget(inode);
                 continue;
@@ -116,7 +117,7 @@ impl Share {
             // Nobody opens it meanwhile.
             let open = lock(&departed.open);
             if attr.nlink == 0 && !open.contains_key(&inode) {
-                self.forget(ctx, inode, u64::MAX);
+                self.forget(own(), inode, u64::MAX);
                 departed.forget(inode);
             }
         }
@@ -168,7 +169,7 @@ impl Share {
     pub(super) fn or_stale<T>(&self, inode: u64, answer: io::Result<T>) -> io::Result<T> {
         answer.map_err(|error| {
             // That is also said of what cannot be opened.
-            let unknown = || self.files.getattr(Context::from(InHeader::default()), inode, None).is_err();
+            let unknown = || self.files.getattr(own(), inode, None).is_err();
             match error.raw_os_error() {
                 Some(libc::EBADF) if self.departed.is_some() && unknown() => {
                     io::Error::from_raw_os_error(libc::ESTALE)

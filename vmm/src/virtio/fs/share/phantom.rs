@@ -9,12 +9,12 @@ use std::{
 
 use virtiofsd::{
     filesystem::{Context, Entry, FileSystem, OpenOptions},
-    fuse::{Attr, InHeader},
+    fuse::Attr,
 };
 
 use super::{
     super::watch::phantoms::{self, Found},
-    Share, not_permitted,
+    Share, not_permitted, own,
 };
 
 impl Share {
@@ -117,13 +117,13 @@ impl Share {
 
     /// Whether a file that the guest knows has no name any more.
     pub fn has_gone(&self, inode: u64) -> bool {
-        let known = self.files.getattr(Context::from(InHeader::default()), inode, None);
+        let known = self.files.getattr(own(), inode, None);
         known.is_ok_and(|(attr, _)| attr.nlink == 0)
     }
 
     /// Opens a directory or regular file that the guest knows, for the host to watch it.
     pub fn open_watched(&self, inode: u64) -> io::Result<(File, bool)> {
-        let ctx = Context::from(InHeader::default());
+        let ctx = own();
         let (attr, _) = self.files.getattr(ctx, inode, None)?;
         match attr.mode & libc::S_IFMT {
             libc::S_IFDIR => Ok((self.open_directory(ctx, inode)?, true)),

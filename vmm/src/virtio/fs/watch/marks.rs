@@ -80,6 +80,13 @@ impl Marks {
         Ok(())
     }
 
+    /// Watches none of the nodes of a file any more, which has gone, though its mark is there while somebody has it open.
+    pub fn end(&mut self, key: &[u8], share: &Share) -> Vec<u64> {
+        let nodes = self.nodes(key).to_vec();
+        nodes.iter().for_each(|node| self.remove(*node, share));
+        nodes
+    }
+
     /// Watches it no more.
     pub fn remove(&mut self, node: u64, share: &Share) {
         let Some(key) = self.keys.remove(&node) else { return };
@@ -119,10 +126,7 @@ impl Marks {
     /// Directories that are no more, which are watched no more, either.
     pub fn gone_directories(&mut self, share: &Share) -> Vec<u64> {
         let gone: Vec<u64> = self.directories.iter().copied().filter(|node| share.has_gone(*node)).collect();
-        for node in &gone {
-            let key = self.keys.get(node).cloned();
-            key.iter().for_each(|key| self.gone(key));
-        }
+        gone.iter().for_each(|node| self.remove(*node, share));
         gone
     }
 

@@ -144,7 +144,8 @@ impl Relay {
                 if event.mask & (FAN_RENAME | FAN_MOVED_TO) != 0 {
                     self.expect_moved(&event);
                 }
-                if self.ends(&event) {
+                let ends = self.ends(&event);
+                if ends {
                     event.mask |= FAN_DELETE_SELF;
                 }
                 self.end_directory(&event);
@@ -152,8 +153,12 @@ impl Relay {
                 for change in changes::changes(&event, &known) {
                     self.note(change);
                 }
-                if event.mask & FAN_DELETE_SELF != 0 {
-                    self.marks.iter_mut().zip(event.itself()).for_each(|(marks, key)| marks.gone(key));
+                if let (Some(marks), Some(key)) = (&mut self.marks, event.itself()) {
+                    if ends {
+                        marks.end(key, &self.share);
+                    } else if event.mask & FAN_DELETE_SELF != 0 {
+                        marks.gone(key);
+                    }
                 }
             }
         }
@@ -174,9 +179,7 @@ impl Relay {
     fn end_directory(&mut self, event: &Event<'_>) {
         let (Some(marks), Some(key)) = (&mut self.marks, event.file) else { return };
         if event.mask & FAN_DELETE != 0 && event.mask & FAN_ONDIR != 0 {
-            let nodes = marks.nodes(key).to_vec();
-            marks.gone(key);
-            for node in nodes {
+            for node in marks.end(key, &self.share) {
                 self.note(Change::DeletedItself { node, directory: true });
             }
         }

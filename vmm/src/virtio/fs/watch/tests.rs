@@ -19,7 +19,7 @@ use virtiofsd::{
 };
 
 use super::*;
-use crate::virtio::fs::{CachePolicy, IoLimits, ShareConfig};
+use crate::virtio::fs::{CachePolicy, ShareConfig};
 
 const ACTOR: u32 = 77;
 
@@ -37,13 +37,9 @@ fn with_guest(work: impl FnOnce(&mut Guest) + Send + 'static) {
         let directory = tempfile::tempdir().unwrap();
         let watches = Watches::default();
         let config = ShareConfig {
-            tag: "volumes".into(),
-            directory: directory.path().to_owned(),
-            cache: CachePolicy::Volume,
-            read_only: false,
-            files: 1000,
-            limits: IoLimits::default(),
+            files: 100_000,
             watches: watches.clone(),
+            ..ShareConfig::of(directory.path(), CachePolicy::Volume)
         };
         let share = Share::new(&config, None).unwrap();
         share.may_be_emptied(true);

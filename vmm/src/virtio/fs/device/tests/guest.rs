@@ -3,7 +3,7 @@
 use virtiofsd::fuse::*;
 use vm_memory::{ByteValued, Bytes, GuestAddress};
 
-use super::super::super::{CachePolicy, IoLimits, ShareConfig, Watches};
+use super::super::super::{CachePolicy, ShareConfig};
 use super::super::*;
 use crate::virtio::conformance::{BUFFERS, Buffer, Driver};
 
@@ -15,15 +15,7 @@ pub(super) const IN_HEADER_LEN: usize = size_of::<InHeader>();
 pub(super) const OUT_HEADER_LEN: usize = size_of::<OutHeader>();
 
 pub(super) fn share(directory: &std::path::Path) -> ShareConfig {
-    ShareConfig {
-        tag: "rootfs".into(),
-        directory: directory.to_owned(),
-        cache: CachePolicy::Pod,
-        read_only: false,
-        files: 1000,
-        limits: IoLimits::default(),
-        watches: Watches::default(),
-    }
+    ShareConfig::of(directory, CachePolicy::Pod)
 }
 
 pub(super) fn bytes(objects: &[&[u8]]) -> Vec<u8> {

@@ -1,3 +1,5 @@
+//! What a guest remembers of a volume, without the guest.
+
 use std::{
     fs,
     path::Path,
@@ -11,22 +13,14 @@ use virtiofsd::{
 };
 
 use super::*;
-use crate::virtio::fs::{CachePolicy, IoLimits, ShareConfig, Watches, pool::own_file_system_context};
+use crate::virtio::fs::{CachePolicy, ShareConfig, pool::own_file_system_context};
 
 /// Runs a guest with a volume on a thread that may change its umask.
 fn with_volume(cache: CachePolicy, work: impl FnOnce(&Share, &Path) + Send + 'static) {
     let run = move || {
         own_file_system_context();
         let directory = tempfile::tempdir().unwrap();
-        let config = ShareConfig {
-            tag: "volumes".into(),
-            directory: directory.path().to_owned(),
-            cache,
-            read_only: false,
-            files: 1000,
-            limits: IoLimits::default(),
-            watches: Watches::default(),
-        };
+        let config = ShareConfig { files: 100_000, ..ShareConfig::of(directory.path(), cache) };
         let share = Share::new(&config, None).unwrap();
         share.may_be_emptied(true);
         share.init(FsOptions::all()).unwrap();
@@ -35,13 +29,9 @@ fn with_volume(cache: CachePolicy, work: impl FnOnce(&Share, &Path) + Send + 'st
     thread::spawn(run).join().unwrap();
 }
 
-fn ctx() -> Context {
-    Context::from(InHeader::default())
-}
-
 fn file(share: &Share, directory: &Path, name: &str) -> u64 {
     fs::write(directory.join(name), "content").unwrap();
-    share.lookup(ctx(), ROOT_ID, &std::ffi::CString::new(name).unwrap()).unwrap().inode
+    share.lookup(own(), ROOT_ID, &std::ffi::CString::new(name).unwrap()).unwrap().inode
 }
 
 /// When it is time to look again, later with every call.
@@ -70,13 +60,13 @@ fn what_the_host_deletes_is_let_go_of() {
         assert_eq!(held(directory), 0);
         let stale =
             |answer: io::Result<()>| assert_eq!(answer.unwrap_err().raw_os_error(), Some(libc::ESTALE));
-        stale(share.getattr(ctx(), gone, None).map(drop));
-        stale(share.open(ctx(), gone, false, libc::O_RDONLY as u32).map(drop));
+        stale(share.getattr(own(), gone, None).map(drop));
+        stale(share.open(own(), gone, false, libc::O_RDONLY as u32).map(drop));
         let mode = virtiofsd::filesystem::SetattrValid::MODE;
-        stale(share.setattr(ctx(), gone, SetattrIn::default(), None, mode).map(drop));
+        stale(share.setattr(own(), gone, SetattrIn::default(), None, mode).map(drop));
         // As often as it was told of it, the guest forgets it now.
-        share.forget(ctx(), gone, 1);
-        assert!(share.getattr(ctx(), stays, None).is_ok());
+        share.forget(own(), gone, 1);
+        assert!(share.getattr(own(), stays, None).is_ok());
         let again = file(share, directory, "gone");
         assert_ne!(again, gone);
     });
@@ -87,28 +77,28 @@ fn what_the_guest_has_open_stays() {
     with_volume(CachePolicy::Volume, |share, directory| {
         let known = file(share, directory, "known");
         let read = libc::O_RDONLY as u32;
-        let handles = [0, 1].map(|_| share.open(ctx(), known, false, read).unwrap().0.unwrap());
+        let handles = [0, 1].map(|_| share.open(own(), known, false, read).unwrap().0.unwrap());
         fs::remove_file(directory.join("known")).unwrap();
-        let attributes = || share.getattr(ctx(), known, None);
+        let attributes = || share.getattr(own(), known, None);
         for handle in handles {
             share.let_go_of_departed(later());
             assert_eq!(attributes().unwrap().0.nlink, 0);
-            share.release(ctx(), known, read, handle, false, false, None).unwrap();
+            share.release(own(), known, read, handle, false, false, None).unwrap();
             // What was closed already is not closed again.
-            share.release(ctx(), known, read, handle, false, false, None).unwrap_err();
+            share.release(own(), known, read, handle, false, false, None).unwrap_err();
         }
         share.let_go_of_departed(later());
         attributes().unwrap_err();
 
         let write = libc::O_RDWR as u32;
-        let created = share.create(ctx(), ROOT_ID, c"new", 0o600, false, write, 0, Default::default());
+        let created = share.create(own(), ROOT_ID, c"new", 0o600, false, write, 0, Default::default());
         let (entry, handle, _) = created.unwrap();
-        share.unlink(ctx(), ROOT_ID, c"new").unwrap();
+        share.unlink(own(), ROOT_ID, c"new").unwrap();
         share.let_go_of_departed(later());
-        assert!(share.getattr(ctx(), entry.inode, None).is_ok());
-        share.release(ctx(), entry.inode, write, handle.unwrap(), false, false, None).unwrap();
+        assert!(share.getattr(own(), entry.inode, None).is_ok());
+        share.release(own(), entry.inode, write, handle.unwrap(), false, false, None).unwrap();
         share.let_go_of_departed(later());
-        assert!(share.getattr(ctx(), entry.inode, None).is_err());
+        assert!(share.getattr(own(), entry.inode, None).is_err());
         assert_eq!(held(directory), 0);
     });
 }
@@ -118,14 +108,14 @@ fn other_names_keep_a_file_and_directories_stay() {
     with_volume(CachePolicy::Volume, |share, directory| {
         let linked = file(share, directory, "linked");
         fs::create_dir(directory.join("directory")).unwrap();
-        let below = share.lookup(ctx(), ROOT_ID, c"directory").unwrap().inode;
+        let below = share.lookup(own(), ROOT_ID, c"directory").unwrap().inode;
         fs::hard_link(directory.join("linked"), directory.join("other")).unwrap();
         fs::remove_file(directory.join("linked")).unwrap();
         fs::remove_dir(directory.join("directory")).unwrap();
         share.let_go_of_departed(later());
-        assert!(share.getattr(ctx(), linked, None).is_ok());
+        assert!(share.getattr(own(), linked, None).is_ok());
         // It may be where a process of the guest is.
-        assert!(share.getattr(ctx(), below, None).is_ok());
+        assert!(share.getattr(own(), below, None).is_ok());
     });
 }
 
@@ -158,7 +148,7 @@ fn many_files_take_several_turns_and_none_is_left_out() {
         assert!(share.until_departed(Instant::now()).is_some());
         share.destroy();
         assert_eq!(share.until_departed(Instant::now()), None);
-        share.getattr(ctx(), real, None).unwrap_err();
+        share.getattr(own(), real, None).unwrap_err();
     });
 }
 
@@ -169,6 +159,6 @@ fn a_share_of_the_pods_own_has_none() {
         fs::remove_file(directory.join("gone")).unwrap();
         assert_eq!(share.until_departed(Instant::now()), None);
         share.let_go_of_departed(later());
-        assert!(share.getattr(ctx(), gone, None).is_ok());
+        assert!(share.getattr(own(), gone, None).is_ok());
     });
 }

@@ -19,10 +19,13 @@ fn what_waits_is_bounded() {
     });
 }
 
-/// How many files of the share's root this process watches.
-fn marks(guest: &Guest) -> usize {
-    let files = fs::read_dir(guest.path()).unwrap().map(|entry| entry.unwrap().metadata().unwrap().ino());
-    let ours: HashSet<u64> = files.collect();
+/// The inodes of what is in the share's root.
+fn inodes(guest: &Guest) -> HashSet<u64> {
+    fs::read_dir(guest.path()).unwrap().map(|entry| entry.unwrap().metadata().unwrap().ino()).collect()
+}
+
+/// How many of these inodes this process watches.
+fn marks(ours: &HashSet<u64>) -> usize {
     let descriptors = fs::read_dir("/proc/self/fdinfo").unwrap().map(|entry| entry.unwrap().path());
     let texts: Vec<String> = descriptors.map(|path| fs::read_to_string(path).unwrap_or_default()).collect();
     let lines = texts.iter().flat_map(|text| text.lines());
@@ -44,7 +47,7 @@ fn a_guest_that_has_forgotten_a_file_leaves_few_marks() {
             guest.say(&WatchRequest::Forget { node });
             assert_eq!(guest.hear(), WatchNews::Forgotten { node });
         }
-        let marks = marks(guest);
+        let marks = marks(&inodes(guest));
         assert!(marks < 1024, "{marks}");
         // What is still watched is told as before.
         guest.host("mkdir directory; mv file1500 directory/file; chmod 600 directory/file");
@@ -56,6 +59,35 @@ fn a_guest_that_has_forgotten_a_file_leaves_few_marks() {
             attributes,
         ];
         assert_eq!(guest.changes(expected.len()), expected);
+    });
+}
+
+/// The file server has them open, so the host keeps them, and would keep their marks.
+#[test]
+fn what_has_gone_leaves_no_marks() {
+    with_guest(|guest| {
+        guest.host("mkdir directory1 directory2; : > file1; : > file2");
+        let names = [c"directory1", c"directory2", c"file1", c"file2"];
+        let nodes = names.map(|name| guest.node(ROOT_ID, name));
+        nodes.iter().for_each(|node| guest.watch(*node));
+        let ours = inodes(guest);
+        assert_eq!(marks(&ours), 4);
+        let ends = |seen: &[Change], node| {
+            seen.iter().any(|change| matches!(change, Change::DeletedItself { node: of, .. } if *of == node))
+        };
+        // Their names are watched, too, or are not.
+        guest.host("rm -r directory1 file1");
+        let mut seen = Vec::new();
+        while !ends(&seen, nodes[0]) || !ends(&seen, nodes[2]) {
+            seen.extend(guest.changes(1));
+        }
+        guest.watch(ROOT_ID);
+        guest.host("rm -r directory2 file2");
+        while !ends(&seen, nodes[1]) || !ends(&seen, nodes[3]) {
+            seen.extend(guest.changes(1));
+        }
+        assert_eq!(marks(&ours), 0);
+        nodes.iter().for_each(|node| assert_eq!(guest.share.getattr(app(), *node, None).unwrap().0.nlink, 0));
     });
 }
 
