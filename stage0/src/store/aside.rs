@@ -5,12 +5,31 @@ use rustix::io::Errno;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// A file without a name in some directory's file system. Killed at any instant, nothing is left of it.
+/// A file without a name in some directory's file system. Killed at any instant, nothing is left of it. Where there are no such
+/// files (NFS, FAT, overlays of older kernels), it has a hidden name, which is all that can be left.
 #[derive(Debug)]
 pub struct Aside {
     file: File,
+    hidden: Option<Hidden>,
+}
+
+/// A name that goes when this is dropped, unless the file has got another one.
+#[derive(Debug)]
+struct Hidden(PathBuf);
+
+impl Hidden {
+    fn in_dir(dir: &Path) -> Self {
+        Hidden(dir.join(format!(".rkt-{}", uuid::Uuid::new_v4())))
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        // It is not there any more if all went well.
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 impl Aside {
@@ -26,7 +45,18 @@ impl Aside {
 
     fn with_mode(dir: &Path, mode: u32) -> io::Result<Self> {
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-        Ok(Aside { file: fs::open(dir, flags, Mode::from_raw_mode(mode))?.into() })
+        match fs::open(dir, flags, Mode::from_raw_mode(mode)) {
+            Ok(file) => Ok(Aside { file: file.into(), hidden: None }),
+            Err(Errno::OPNOTSUPP) => Self::hidden(dir, mode),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn hidden(dir: &Path, mode: u32) -> io::Result<Self> {
+        let hidden = Hidden::in_dir(dir);
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;
+        let file = fs::open(&hidden.0, flags, Mode::from_raw_mode(mode))?.into();
+        Ok(Aside { file, hidden: Some(hidden) })
     }
 
     /// The file, to write to and read from.
@@ -40,19 +70,31 @@ impl Aside {
     }
 
     /// As [`publish`](Self::publish), but the new content wins.
-    pub fn replace(self, path: &Path) -> io::Result<()> {
-        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-        let beside = path.with_file_name(format!(".{}.{}", name.to_string_lossy(), uuid::Uuid::new_v4()));
-        self.publish(&beside)?;
-        std::fs::rename(&beside, path)?;
-        path.parent().map_or(Ok(()), sync_dir)
+    pub fn replace(mut self, path: &Path) -> io::Result<()> {
+        let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+        let hidden = match self.hidden.take() {
+            Some(hidden) => {
+                self.file.sync_all()?;
+                hidden
+            }
+            None => {
+                let hidden = Hidden::in_dir(dir);
+                self.publish(&hidden.0)?;
+                hidden
+            }
+        };
+        std::fs::rename(&hidden.0, path)?;
+        sync_dir(dir)
     }
 
     /// Puts the content on disk and gives it the name `path`. A file that is already there wins: names in the store
     /// say what the content is.
     pub fn publish(self, path: &Path) -> io::Result<()> {
         self.file.sync_all()?;
-        let own = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        let own = match &self.hidden {
+            Some(hidden) => hidden.0.clone(),
+            None => format!("/proc/self/fd/{}", self.file.as_raw_fd()).into(),
+        };
         match fs::linkat(fs::CWD, own, fs::CWD, path, AtFlags::SYMLINK_FOLLOW) {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(e) => return Err(e.into()),
@@ -84,6 +126,35 @@ mod tests {
         let other = Aside::new(dir.path()).unwrap();
         other.publish(&dir.path().join("f")).unwrap();
         assert_eq!(std::fs::read(dir.path().join("f")).unwrap(), b"content");
+    }
+
+    #[test]
+    fn where_no_file_is_without_a_name_nothing_is_left_either() {
+        let dir = tempfile::tempdir().unwrap();
+        let names = || {
+            let mut names: Vec<_> =
+                std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            names.sort();
+            names
+        };
+        let hidden = |content: &str| {
+            let mut aside = Aside::hidden(dir.path(), 0o644).unwrap();
+            aside.file().write_all(content.as_bytes()).unwrap();
+            assert!(names().iter().any(|name| name.to_string_lossy().starts_with(".rkt-")));
+            aside
+        };
+        let path = dir.path().join("f");
+        hidden("1").publish(&path).unwrap();
+        hidden("2").publish(&path).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"1");
+        hidden("3").replace(&path).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"3");
+        drop(hidden("4"));
+        drop(hidden("5").into_file());
+        std::fs::create_dir(dir.path().join("taken")).unwrap();
+        hidden("6").replace(&dir.path().join("taken")).unwrap_err();
+        Aside::new(dir.path()).unwrap().replace(&dir.path().join("taken")).unwrap_err();
+        assert_eq!(names(), ["f", "taken"]);
     }
 
     #[test]
