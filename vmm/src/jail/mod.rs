@@ -89,14 +89,14 @@ pub fn prepare(settings: Settings, keeper: RawFd) -> Result<(), JailError> {
 }
 
 /// Closes the jail on the calling thread, which becomes the event loop. Threads started from now on are made by another one.
-/// Those that serve no files open none but below `written`.
+/// Those that serve no files open none but below `written`, the others none but below the root, as it is by now.
 pub fn close(written: &[&Path]) -> Result<(), JailError> {
     if SETTINGS.get().is_none() {
         return Ok(());
     }
     // The library looks for the kernel's clock when it is asked for the first time, by calls that are not to be allowed.
     let _ = clock_gettime(ClockId::Monotonic);
-    landlock::prepare_writers(written)?;
+    landlock::prepare_for_files(written)?;
     limits::set().map_err(refused("limit the resources"))?;
     threads::start_starter().map_err(JailError::Thread)?;
     confine(Kind::EventLoop)

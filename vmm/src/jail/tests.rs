@@ -42,6 +42,10 @@ struct Child {
 
 impl Child {
     fn start(script: impl FnOnce()) -> Self {
+        Self::start_with(Settings { filters: true }, script)
+    }
+
+    fn start_with(settings: Settings, script: impl FnOnce()) -> Self {
         let (socket, theirs) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
         // SAFETY: the child has this thread alone, and glibc makes its allocator usable there.
@@ -50,7 +54,7 @@ impl Child {
         }
         drop(socket);
         set_parent_process_death_signal(Some(Signal::KILL)).unwrap();
-        prepare(Settings { filters: true }, theirs.as_raw_fd()).unwrap();
+        prepare(settings, theirs.as_raw_fd()).unwrap();
         let done = catch_unwind(AssertUnwindSafe(script));
         // SAFETY: ends the child without running what belongs to the test process.
         unsafe { _exit(i32::from(done.is_err())) }
@@ -297,4 +301,32 @@ fn writers_open_what_they_write_and_nothing_else() {
             .unwrap();
     });
     assert_eq!(seen, (None, 0));
+}
+
+/// From its second version on, which knows how files move, Landlock binds them, too.
+#[test]
+fn who_serves_files_moves_them_and_mounts_nothing() {
+    // SAFETY: asks for the version.
+    if unsafe { syscall(SYS_landlock_create_ruleset, 0, 0, 1) } < 2 {
+        eprintln!("this kernel's Landlock knows no moving");
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let served = || {
+        close(&[]).unwrap();
+        let place = directory.path().to_owned();
+        let serve = move || {
+            for name in ["a", "b"] {
+                fs::create_dir(place.join(name)).unwrap();
+            }
+            fs::write(place.join("a/file"), "").unwrap();
+            fs::rename(place.join("a/file"), place.join("b/file")).unwrap();
+            fs::hard_link(place.join("b/file"), place.join("a/link")).unwrap();
+            let mounted = rustix::mount::mount_bind(&place, place.join("a"));
+            assert_eq!(mounted, Err(rustix::io::Errno::PERM));
+        };
+        threads::spawn(Kind::FileServer, Builder::new(), serve).unwrap().join().unwrap();
+    };
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    assert_eq!(Child::start_with(Settings { filters: false }, served).end(), (None, 0));
 }
