@@ -18,6 +18,7 @@ pub mod pod;
 pub mod process;
 pub mod remains;
 pub mod rkt;
+mod seed;
 pub mod software;
 pub mod systemd;
 pub mod terminal;

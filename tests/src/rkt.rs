@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use crate::host;
 use crate::process::{self, Finished, Running};
+use crate::seed;
 
 /// What one command may take before it counts as hung, unless a test says otherwise. Emulated, a pod takes seconds to boot.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -23,11 +24,21 @@ pub struct Rkt {
 }
 
 impl Rkt {
-    /// A fresh one.
+    /// One whose store holds stage1, and nothing else: as where a pod has run before.
     ///
     /// # Panics
     /// Outside the KVM host.
     pub fn new() -> Self {
+        let rkt = Self::empty();
+        seed::stage1_into(rkt.dir(), &rkt.binary);
+        rkt
+    }
+
+    /// One that has never run.
+    ///
+    /// # Panics
+    /// Outside the KVM host.
+    pub fn empty() -> Self {
         let dir =
             tempfile::Builder::new().prefix("rkt-").tempdir_in(host::data_dir()).expect("a data directory");
         Self { binary: host::path("RKT_BINARY"), dir, local_config: None, limit: LIMIT }

@@ -14,8 +14,8 @@ const LIMIT: Duration = Duration::from_secs(1400);
 const MEMORY: u64 = 64;
 /// How many are started at once.
 const AT_ONCE: usize = 10;
-/// What a pod may have of the host beside its guest's RAM, in KiB: 5 MiB, and what a host with little memory to share may add.
-const MOST_MEMORY: u64 = 6 << 10;
+/// What a pod may have of the host beside its guest's RAM, in KiB: 5 MiB.
+const MOST_MEMORY: u64 = 5 << 10;
 /// How long idle pods are watched, and what all their processes may have of one CPU meanwhile for each pod, in ticks: 2 %, where an
 /// emulated host, in which a guest's every exit is dear, takes 0.5 %.
 const WHILE: Duration = Duration::from_secs(10);

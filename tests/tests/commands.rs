@@ -144,7 +144,7 @@ fn readme() -> Vec<(String, String)> {
 
 #[test]
 fn the_readme_shows_what_its_commands_print() {
-    let rkt = Rkt::new();
+    let rkt = Rkt::empty();
     let directory = tempfile::tempdir_in(host::data_dir()).expect("a directory");
     let demo = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("resources/demo/busybox-aci");
     sh(&format!("{} {}/busybox.aci", demo.display(), directory.path().display()));
