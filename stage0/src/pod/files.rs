@@ -175,12 +175,12 @@ impl Pod {
 
     /// The tree that stage1 was rendered to.
     pub fn stage1_tree(&self) -> Option<String> {
-        self.text("stage1TreeStoreID").ok().flatten()
+        self.tree("stage1TreeStoreID")
     }
 
     /// The tree that an app's image was rendered to. There is none without overlay.
     pub fn app_tree(&self, app: &str) -> Option<String> {
-        self.text(&format!("appsinfo/{app}/treeStoreID")).ok().flatten()
+        self.tree(&format!("appsinfo/{app}/treeStoreID"))
     }
 
     /// Whether the pod was prepared for overlays.
@@ -191,6 +191,11 @@ impl Pod {
     /// Ids of the images the pod's apps come from.
     pub fn image_ids(&self) -> Result<Vec<Hash>, PodError> {
         Ok(self.manifest()?.apps.into_iter().map(|app| app.image.id).collect())
+    }
+
+    /// After a crash in the preparation there may be nothing in the file.
+    fn tree(&self, name: &str) -> Option<String> {
+        self.text(name).ok().flatten().filter(|tree| !tree.is_empty())
     }
 
     fn number(&self, name: &str) -> Result<Option<i32>, PodError> {

@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use rustix::fs::{Advice, FlockOperation, Mode, OFlags, fadvise, flock};
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
 
 /// How long a look at a lock may take, on a busy machine.
@@ -94,6 +94,11 @@ fn taken(result: rustix::io::Result<()>) -> io::Result<bool> {
         Err(Errno::WOULDBLOCK) => Ok(false),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Has the kernel begin to write a file to disk. Linux does so when it is told that the file will not be read soon.
+pub fn start_writing(file: &File) -> io::Result<()> {
+    Ok(fadvise(file, 0, None, Advice::DontNeed)?)
 }
 
 /// Makes a directory's entries durable.

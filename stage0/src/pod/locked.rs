@@ -1,5 +1,6 @@
 //! A pod that this process holds exclusively.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::ops::Deref;
@@ -7,7 +8,7 @@ use std::os::fd::RawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::lock::sync_dir;
+use super::lock::{start_writing, sync_dir};
 use super::pods::{make_dir_all, rename_durably};
 use super::{Place, Pod, PodError};
 use appc::PodManifest;
@@ -21,6 +22,8 @@ pub struct LockedPod {
     pod: Pod,
     /// The lock of changes, of a pod that was taken over by it.
     _changes: Option<File>,
+    /// What has been written in the preparation: on disk, all at once, before the pod leaves that.
+    written: RefCell<Vec<File>>,
 }
 
 impl Deref for LockedPod {
@@ -34,14 +37,21 @@ impl Deref for LockedPod {
 impl LockedPod {
     /// The lock of the pod's directory has been taken, or that of changes.
     pub(super) fn new(pod: Pod, changes: Option<File>) -> Self {
-        Self { pod, _changes: changes }
+        Self { pod, _changes: changes, written: RefCell::default() }
     }
 
-    /// Moves the pod; its state is that of the new place when this returns, even after a crash.
+    /// Moves the pod; its state is that of the new place when this returns, even after a crash, and its files are what they are now.
+    /// A pod in preparation is garbage after a crash, wherever it is then.
     pub fn move_to(&mut self, place: Place) -> Result<(), PodError> {
         let parent = self.pod.pods.place(place);
         make_dir_all(&parent).map_err(PodError::io("make directory", &parent))?;
-        rename_durably(&self.path(), &self.pod.pods.path(place, self.uuid()))?;
+        let (from, to) = (self.path(), self.pod.pods.path(place, self.uuid()));
+        if place == Place::Prepare {
+            std::fs::rename(&from, &to).map_err(PodError::io("rename", &from))?;
+        } else {
+            sync_together(&self.written.take()).map_err(PodError::io("write to disk", &from))?;
+            rename_durably(&from, &to)?;
+        }
         self.pod.place = place;
         Ok(())
     }
@@ -64,7 +74,7 @@ impl LockedPod {
     }
 
     /// Writes a file of the pod, making its directories. Readers see, and a crash leaves, the old or the new file, never a part: without
-    /// these files a pod could neither be listed nor its networks be left.
+    /// these files a pod could neither be listed nor its networks be left. In a pod in preparation a crash may leave anything.
     pub fn write(&self, name: &str, content: &[u8]) -> Result<(), PodError> {
         self.write_with_mode(name, content, FILE_MODE)
     }
@@ -74,7 +84,17 @@ impl LockedPod {
         if let Some(parent) = path.parent() {
             make_dir_all(parent).map_err(PodError::io("make directory", parent))?;
         }
-        replace(&path, content, mode).map_err(PodError::io("write", &path))
+        let write = || match self.place {
+            Place::Embryo | Place::Prepare => {
+                let file = rename_new(&path, content, mode)?;
+                if !content.is_empty() {
+                    self.written.borrow_mut().push(file);
+                }
+                Ok(())
+            }
+            _ => replace(&path, content, mode),
+        };
+        write().map_err(PodError::io("write", &path))
     }
 
     /// Copies a file of the pod.
@@ -111,6 +131,20 @@ fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
 pub(super) fn replace_durably(path: &Path, content: &[u8]) -> io::Result<()> {
     replace(path, content, FILE_MODE)?;
     path.parent().map_or(Ok(()), sync_dir)
+}
+
+/// Readers see the old or the new file; a crash may leave neither.
+fn rename_new(path: &Path, content: &[u8], mode: u32) -> io::Result<File> {
+    let aside = aside(path);
+    let file = write_new(&aside, content, mode)?;
+    std::fs::rename(&aside, path)?;
+    Ok(file)
+}
+
+/// One commit of the file system's journal for all, where syncing each as it is written would be one for each.
+fn sync_together(files: &[File]) -> io::Result<()> {
+    files.iter().try_for_each(start_writing)?;
+    files.iter().try_for_each(File::sync_data)
 }
 
 fn aside(path: &Path) -> PathBuf {

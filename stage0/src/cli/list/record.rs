@@ -55,8 +55,10 @@ impl Listed {
     pub fn new(pod: &Pod) -> Result<Self, PodError> {
         let state = pod.state();
         let manifest = match pod.manifest() {
-            // Its manifest is written late in the preparation, and deleted early in the deletion.
-            Err(PodError::Gone(_)) if !matches!(state, State::Prepared | State::Running | State::Exited) => {
+            // Its manifest is written late in the preparation, may be a part after a crash then, and is deleted early in the deletion.
+            Err(PodError::Gone(_) | PodError::Manifest { .. })
+                if !matches!(state, State::Prepared | State::Running | State::Exited) =>
+            {
                 PodManifest::default()
             }
             result => result?,

@@ -2,7 +2,7 @@
 
 use super::{Index, key, now};
 use crate::store::{Key, LayerInfo, StoreError};
-use rusqlite::{OptionalExtension, Row, TransactionBehavior, params};
+use rusqlite::{OptionalExtension, Row, TransactionBehavior, config::DbConfig, params};
 
 /// One image as the index knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,9 +108,13 @@ impl Index {
         Ok(self.db.execute("DELETE FROM image WHERE key = ?1", [key.as_str()])? > 0)
     }
 
-    /// Notes that the image was used now.
+    /// Notes that the image was used now. A crash may lose that, so that no pod has to wait for the disk.
     pub fn touch(&self, key: &Key) -> Result<(), StoreError> {
+        // Whoever closes the index last would put it on disk.
+        self.db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        self.db.pragma_update(None, "synchronous", "NORMAL")?;
         self.db.execute("UPDATE image SET last_used = ?2 WHERE key = ?1", params![key.as_str(), now()])?;
+        self.db.pragma_update(None, "synchronous", "FULL")?;
         Ok(())
     }
 
