@@ -18,7 +18,7 @@ use std::{
 
 use virtiofsd::{
     filesystem::{Context, Entry, Extensions, FileSystem, OpenOptions, ZeroCopyWriter},
-    fuse::{Attr, CreateIn, InHeader},
+    fuse::{Attr, CreateIn, InHeader, ROOT_ID},
     oslib::ReadvFlags,
     passthrough::PassthroughFs,
 };
@@ -37,6 +37,11 @@ use super::{
 /// `O_TMPFILE`, which includes `O_DIRECTORY`.
 const O_TMPFILE: u32 = libc::O_TMPFILE as u32;
 
+/// The guest's process that is told of apps.
+const AGENT: i32 = 1;
+/// For how long a guest remembers that there is no file: longer than a program takes to look for its files.
+const ABSENT: Duration = Duration::from_secs(10);
+
 /// A shared directory. Clones are the same one.
 ///
 /// - Names must be names: the library passes them to the host's kernel as they are, where `../x` and `/x` lead out of
@@ -54,8 +59,7 @@ pub(super) struct Share {
     owners: Arc<Owners>,
     phantoms: Arc<Phantoms>,
     read_only: bool,
-    /// What the guest's overlayfs needs is kept by other names ([`overlay`]).
-    keeps_whiteouts: bool,
+    cache: CachePolicy,
     /// No other request is under way: the guest may begin anew.
     alone: Arc<AtomicBool>,
     /// The guest may hold written data back, so it may read from any file it writes.
@@ -78,7 +82,7 @@ impl Share {
             owners: Arc::new(Owners::new(&config.tag, config.limits.clone())),
             phantoms: config.watches.phantoms(),
             read_only: config.read_only,
-            keeps_whiteouts: config.cache == CachePolicy::Pod,
+            cache: config.cache,
             alone: Arc::default(),
             writeback: Arc::default(),
         };
@@ -148,6 +152,24 @@ impl Share {
         // The only way to it is to read from it.
         self.files.read(ctx, inode, handle.ok_or_else(closed)?, &mut borrowed, 0, 0, None, 0)?;
         borrowed.0.ok_or_else(closed)
+    }
+
+    /// Whether nobody else writes there. What the guest's overlayfs needs is then kept by other names ([`overlay`]).
+    fn is_the_pods(&self) -> bool {
+        self.cache == CachePolicy::Pod
+    }
+
+    /// That a name stands for nothing, if the guest may remember it: programs look for their files in many places, again and again. What
+    /// the host adds, apps, it adds where the agent looks.
+    fn absent(&self, ctx: Context, parent: u64) -> Option<Entry> {
+        let remembered = self.is_the_pods() && ctx.pid != AGENT && parent != ROOT_ID;
+        remembered.then(|| Entry {
+            inode: 0,
+            generation: 0,
+            attr: Attr::default(),
+            attr_timeout: Duration::ZERO,
+            entry_timeout: ABSENT,
+        })
     }
 
     /// What a name stands for.

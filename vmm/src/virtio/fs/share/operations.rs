@@ -49,7 +49,10 @@ impl FileSystem for Share {
         if self.is_actor(ctx) {
             return self.show(ctx, parent, name);
         }
-        self.real(ctx, parent, name)
+        match self.real(ctx, parent, name) {
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => self.absent(ctx, parent).ok_or(error),
+            answer => answer,
+        }
     }
 
     fn forget(&self, ctx: Context, inode: u64, count: u64) {

@@ -25,7 +25,7 @@ const KEPT_AS: u32 = 0xfff0_00ff;
 impl Share {
     /// Attributes as the guest may see them: its whiteouts are some.
     pub(super) fn unkept(&self, attr: &mut Attr) {
-        if self.keeps_whiteouts && attr.rdev == KEPT_AS && attr.mode & libc::S_IFMT == libc::S_IFCHR {
+        if self.is_the_pods() && attr.rdev == KEPT_AS && attr.mode & libc::S_IFMT == libc::S_IFCHR {
             attr.rdev = WHITEOUT;
         }
     }
@@ -40,7 +40,7 @@ impl Share {
         extensions: Extensions,
     ) -> io::Result<Entry> {
         let whiteout = mode & libc::S_IFMT == libc::S_IFCHR && device == WHITEOUT;
-        let device = if self.keeps_whiteouts && whiteout { KEPT_AS } else { device };
+        let device = if self.is_the_pods() && whiteout { KEPT_AS } else { device };
         self.files.mknod(ctx, parent, name, mode, device, umask, extensions)
     }
 
@@ -57,7 +57,7 @@ impl Share {
         let rename = |from: (u64, &CStr), to: (u64, &CStr), flags| {
             self.files.rename(ctx, from.0, from.1, to.0, to.1, flags)
         };
-        if !self.keeps_whiteouts || flags & libc::RENAME_WHITEOUT == 0 {
+        if !self.is_the_pods() || flags & libc::RENAME_WHITEOUT == 0 {
             return rename(from, to, flags);
         }
         if flags & libc::RENAME_EXCHANGE != 0 {

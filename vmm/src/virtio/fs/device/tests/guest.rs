@@ -33,13 +33,14 @@ pub(super) struct Guest {
     pub(super) driver: Driver,
     pub(super) unique: u64,
     pub(super) user: u32,
+    pub(super) process: u32,
 }
 
 impl Guest {
     /// A client that has not said INIT.
     pub(super) fn unintroduced(config: &ShareConfig) -> Self {
         let driver = Driver::started(Box::new(Fs::new(config, 2).unwrap()));
-        Guest { driver, unique: 0, user: 0 }
+        Guest { driver, unique: 0, user: 0, process: 1 }
     }
 
     pub(super) fn new(config: &ShareConfig) -> Self {
@@ -82,7 +83,7 @@ impl Guest {
             nodeid: node,
             uid: self.user.into(),
             gid: self.user.into(),
-            pid: 1,
+            pid: self.process,
             total_extlen: 0,
             padding: 0,
         };
