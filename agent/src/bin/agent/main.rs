@@ -23,6 +23,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::{AsRawFd, IntoRawFd};
 use std::path::Path;
+use std::time::Instant;
 
 use agent::protocol::{GuestMessage, HostMessage, PodSpec, ROOTFS_TAG, VERSION, VOLUMES_TAG};
 use nix::libc::{self, c_char, c_int};
@@ -76,6 +77,7 @@ extern "C" fn main_of_c(_count: c_int, _arguments: *const *const c_char) -> c_in
 
 /// Returns only if the host cannot be told, or has gone.
 fn boot_and_run() -> Result<Infallible, AgentError> {
+    let start = Instant::now();
     umask(Mode::S_IWGRP | Mode::S_IWOTH);
     // SAFETY: ignoring a signal runs no code of ours.
     unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) }
@@ -84,6 +86,10 @@ fn boot_and_run() -> Result<Infallible, AgentError> {
         .map_err(|error| AgentError::Process(error.into()))?;
     boot()?;
     let mut control = Control::connect(&Vsock)?;
+    control.queue(&GuestMessage::Hello { version: VERSION })?;
+    control.drain()?;
+    // There is a console with --debug.
+    eprintln!("rkt agent: ready {} us after its start", start.elapsed().as_micros());
     let last = match serve(&mut control) {
         Ok(status) => GuestMessage::Finished { status },
         Err(AgentError::Control(error)) => return Err(error.into()),
@@ -120,10 +126,8 @@ fn standard_streams() {
     }
 }
 
-/// Becomes the pod that the host describes and runs it; returns its status.
+/// Becomes the pod that the host describes, which has been greeted, and runs it; returns its status.
 fn serve(control: &mut Control) -> Result<i32, AgentError> {
-    control.queue(&GuestMessage::Hello { version: VERSION })?;
-    control.drain()?;
     let HostMessage::Start(spec) = control.receive_next()? else { return Err(AgentError::NoStart) };
     become_pod(&spec)?;
     let watches = watch(&spec, control)?;

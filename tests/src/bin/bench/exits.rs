@@ -18,7 +18,8 @@ const BUFFER: &str = "32768";
 /// Exits, and what ports and registers they were about.
 const EVENTS: [&str; 3] = ["kvm_exit", "kvm_pio", "kvm_mmio"];
 
-type Counts = BTreeMap<String, u64>;
+/// By reason; `all` of them together.
+pub type Counts = BTreeMap<String, u64>;
 
 /// Once: a boot takes as many exits as the one before, give or take a timer's.
 pub fn run(machines: &Machines, _: usize) -> Result<()> {
@@ -33,10 +34,10 @@ pub fn run(machines: &Machines, _: usize) -> Result<()> {
 }
 
 /// The host's tracing of KVM; off again when it goes out of scope.
-struct Trace;
+pub struct Trace;
 
 impl Trace {
-    fn open() -> Result<Self> {
+    pub fn open() -> Result<Self> {
         if !file("trace").exists() {
             mount("tracefs", TRACING, "tracefs", MountFlags::empty(), None)
                 .context("Cannot mount tracefs")?;
@@ -47,11 +48,16 @@ impl Trace {
 
     /// What happens until a machine's guest says that it runs.
     fn of(&self, command: Command) -> Result<Counts> {
+        self.during(|| until_marker(command).map(drop))
+    }
+
+    /// What happens meanwhile.
+    pub fn during(&self, what: impl FnOnce() -> Result<()>) -> Result<Counts> {
         write("trace", "")?;
         switch("1")?;
-        let started = until_marker(command);
+        let done = what();
         switch("0")?;
-        drop(started?);
+        done?;
         Ok(count(&fs::read_to_string(file("trace")).context("Cannot read the trace")?))
     }
 }

@@ -47,8 +47,13 @@ impl Machines {
 
     /// The VMM alone: kernel, initramfs, serial console, no devices.
     pub fn ours(&self) -> Command {
+        self.ours_with(&self.build.join("vmlinux"))
+    }
+
+    /// The same with another kernel.
+    pub fn ours_with(&self, kernel: &Path) -> Command {
         let mut command = Command::new(self.build.join("boot"));
-        command.arg(self.build.join("vmlinux")).arg(self.build.join("initramfs"));
+        command.arg(kernel).arg(self.build.join("initramfs"));
         command.args(["--cpus", "1", "--memory", &MEMORY_MIB.to_string(), "--append", "quiet"]);
         command
     }

@@ -27,12 +27,21 @@ impl Drop for Running {
 
 /// Starts a process and waits for the marker on its output; the time counts from before its start.
 pub fn until_marker(command: Command) -> Result<(Duration, Running)> {
-    let (time, running, _) = until(command, MARKER)?;
+    until_marker_within(command, LIMIT)
+}
+
+/// The same with a limit: a process that says nothing for so long has failed.
+pub fn until_marker_within(command: Command, limit: Duration) -> Result<(Duration, Running)> {
+    let (time, running, _) = until_within(command, MARKER, limit)?;
     Ok((time, running))
 }
 
 /// The same with any marker; what the process has written comes, too.
-pub fn until(mut command: Command, marker: &str) -> Result<(Duration, Running, String)> {
+pub fn until(command: Command, marker: &str) -> Result<(Duration, Running, String)> {
+    until_within(command, marker, LIMIT)
+}
+
+fn until_within(mut command: Command, marker: &str, limit: Duration) -> Result<(Duration, Running, String)> {
     let start = Instant::now();
     let child = command
         .stdin(Stdio::null())
@@ -46,7 +55,7 @@ pub fn until(mut command: Command, marker: &str) -> Result<(Duration, Running, S
     watch(running.0.stderr.take(), send);
     let mut output = Vec::new();
     loop {
-        match receive.recv_timeout(LIMIT) {
+        match receive.recv_timeout(limit) {
             Ok((when, bytes)) => {
                 output.extend_from_slice(&bytes);
                 let text = String::from_utf8_lossy(&output);
