@@ -106,6 +106,11 @@ impl Index {
         }
         Ok(Index { db })
     }
+
+    /// Why something could not be written, in the file system's words if it has any.
+    fn unwritten(&self, error: rusqlite::Error) -> StoreError {
+        self.db.path().and_then(|path| reason(Path::new(path))).unwrap_or(StoreError::Index(error))
+    }
 }
 
 /// What the file system says to a page beside the index: SQLite reports a full or read-only disk in words of its own.

@@ -110,12 +110,15 @@ impl Index {
 
     /// Notes that the image was used now. A crash may lose that, so that no pod has to wait for the disk.
     pub fn touch(&self, key: &Key) -> Result<(), StoreError> {
+        self.set_last_used(key, now()).map_err(|error| self.unwritten(error))
+    }
+
+    fn set_last_used(&self, key: &Key, when: i64) -> rusqlite::Result<()> {
         // Whoever closes the index last would put it on disk.
         self.db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         self.db.pragma_update(None, "synchronous", "NORMAL")?;
-        self.db.execute("UPDATE image SET last_used = ?2 WHERE key = ?1", params![key.as_str(), now()])?;
-        self.db.pragma_update(None, "synchronous", "FULL")?;
-        Ok(())
+        self.db.execute("UPDATE image SET last_used = ?2 WHERE key = ?1", params![key.as_str(), when])?;
+        self.db.pragma_update(None, "synchronous", "FULL")
     }
 
     /// Notes the size of the image's rendered tree.
