@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use crate::{
     machines::Machines,
     pod::fetch,
-    sample::{median, until},
+    sample::{LIMIT, median, until},
 };
 
 const BEFORE: &str = "rkt agent: ready ";
@@ -33,7 +33,7 @@ fn microseconds(machines: &Machines) -> Result<f64> {
         "--cpu=1",
         "--memory=128M",
     ]);
-    let (_, _running, output) = until(command, AFTER)?;
+    let (_, _running, output) = until(command, AFTER, LIMIT)?;
     let number = output.split_once(BEFORE).and_then(|(_, rest)| rest.split(' ').next());
     number.and_then(|number| number.parse().ok()).with_context(|| format!("No time in {output:?}"))
 }

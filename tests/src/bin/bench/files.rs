@@ -1,7 +1,7 @@
 //! A directory of the host in a pod (a volume), against QEMU's microvm with a virtiofsd, and against the host itself:
 //! `file-load` in all of them.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, path::Path, process::Command, time::Duration};
 
 use anyhow::{Context, Result};
 
@@ -14,6 +14,8 @@ use crate::{
 /// Rounds take long.
 const MOST_ROUNDS: usize = 5;
 const DONE: &str = "file-load: done";
+/// Of silence: 50,000 files take a machine on an emulated host minutes.
+const LIMIT: Duration = Duration::from_secs(2400);
 
 /// What `file-load` printed: names and milliseconds.
 type Times = Vec<(String, f64)>;
@@ -81,7 +83,7 @@ fn host(machines: &Machines, shared: &Path) -> Result<Times> {
 }
 
 fn load(command: Command) -> Result<Times> {
-    let (_, _running, output) = until(command, DONE)?;
+    let (_, _running, output) = until(command, DONE, LIMIT)?;
     let times = output.lines().filter_map(|line| {
         let (name, time) = line.trim().split_once(' ')?;
         Some((name.to_owned(), time.parse().ok()?))

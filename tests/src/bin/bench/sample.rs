@@ -11,7 +11,8 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 const MARKER: &str = "first-instruction";
-const LIMIT: Duration = Duration::from_secs(120);
+/// How long a process may say nothing.
+pub const LIMIT: Duration = Duration::from_secs(120);
 
 /// A process that is killed when it goes out of scope.
 #[derive(Debug)]
@@ -32,16 +33,12 @@ pub fn until_marker(command: Command) -> Result<(Duration, Running)> {
 
 /// The same with a limit: a process that says nothing for so long has failed.
 pub fn until_marker_within(command: Command, limit: Duration) -> Result<(Duration, Running)> {
-    let (time, running, _) = until_within(command, MARKER, limit)?;
+    let (time, running, _) = until(command, MARKER, limit)?;
     Ok((time, running))
 }
 
 /// The same with any marker; what the process has written comes, too.
-pub fn until(command: Command, marker: &str) -> Result<(Duration, Running, String)> {
-    until_within(command, marker, LIMIT)
-}
-
-fn until_within(mut command: Command, marker: &str, limit: Duration) -> Result<(Duration, Running, String)> {
+pub fn until(mut command: Command, marker: &str, limit: Duration) -> Result<(Duration, Running, String)> {
     let start = Instant::now();
     let child = command
         .stdin(Stdio::null())
