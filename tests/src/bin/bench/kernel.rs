@@ -8,8 +8,8 @@ use std::{
     time::Duration,
 };
 
+use ::tests::footprint;
 use anyhow::{Context, Result, bail};
-use tests::footprint;
 
 use crate::{
     exits::Trace,
@@ -65,7 +65,7 @@ fn read(directory: &Path) -> Result<Vec<Kernel>> {
         kernels.push(Kernel {
             line: entry.file_name().to_string_lossy().into_owned(),
             file: entry.path(),
-            bytes: entry.metadata()?.len() as i64,
+            bytes: content(&fs::read(entry.path())?) as i64,
             milliseconds: Vec::new(),
             exits: 0,
             resident: 0,
@@ -74,6 +74,12 @@ fn read(directory: &Path) -> Result<Vec<Kernel>> {
     }
     kernels.sort_by_key(|kernel| (kernel.line != OURS, kernel.line.clone()));
     Ok(kernels)
+}
+
+/// How much there is in a file beside what fills it up to where the next part has to lie: a page or more of the same byte.
+fn content(file: &[u8]) -> usize {
+    const PAGE: usize = 4096;
+    file.chunk_by(|one, next| one == next).map(<[u8]>::len).filter(|length| *length < PAGE).sum()
 }
 
 impl Kernel {
@@ -107,7 +113,7 @@ impl Kernel {
 fn report(kernels: &mut [Kernel]) {
     println!(
         "{:<44} {:>10} {:>12} {:>8} {:>8}",
-        "kernel: the line turned round", "file, KiB", "memory, KiB", "exits", "ms"
+        "kernel: the line turned round", "size, KiB", "memory, KiB", "exits", "ms"
     );
     let Some((ours, others)) = kernels.split_first_mut() else { return };
     let time = median(&mut ours.milliseconds);
@@ -122,5 +128,16 @@ fn report(kernels: &mut [Kernel]) {
         let exits = other.exits as i64 - ours.exits as i64;
         let time = median(&mut other.milliseconds) - time;
         println!("{:<44} {size:>+10} {memory:>+12} {exits:>+8} {time:>+8.0}", other.line);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fills_a_file_up_is_not_counted() {
+        let file = [&[1, 2, 3], [0xcc; 8192].as_slice(), &[4], [0; 100].as_slice()].concat();
+        assert_eq!(content(&file), 104);
     }
 }
