@@ -1,6 +1,6 @@
 //! Files that are invisible until they are complete and on disk.
 
-use rustix::fs::{self, AtFlags, Mode, OFlags};
+use rustix::fs::{self, AtFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io;
@@ -95,7 +95,14 @@ impl Aside {
             Some(hidden) => hidden.0.clone(),
             None => format!("/proc/self/fd/{}", self.file.as_raw_fd()).into(),
         };
-        match fs::linkat(fs::CWD, own, fs::CWD, path, AtFlags::SYMLINK_FOLLOW) {
+        let named = match fs::linkat(fs::CWD, &own, fs::CWD, path, AtFlags::SYMLINK_FOLLOW) {
+            // FAT has no second names.
+            Err(Errno::PERM) if self.hidden.is_some() => {
+                fs::renameat_with(fs::CWD, &own, fs::CWD, path, RenameFlags::NOREPLACE)
+            }
+            named => named,
+        };
+        match named {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(e) => return Err(e.into()),
         }
