@@ -89,6 +89,21 @@ mod tests {
     }
 
     #[test]
+    fn a_crash_in_the_preparation_leaves_a_pod_that_can_be_listed() {
+        let dir = tempfile::tempdir().unwrap();
+        let pods = Pods::new(dir.path());
+        let pod = pods.create().unwrap();
+        pod.write("pod", b"").unwrap();
+        let uuid = pod.uuid();
+        drop(pod);
+        let listed = || record::Listed::new(&pods.open(uuid).unwrap());
+        assert_eq!(listed().unwrap().state, State::AbortedPrepare);
+        // One that could run must have a manifest.
+        pods.open(uuid).unwrap().lock().unwrap().move_to(Place::Prepared).unwrap();
+        assert!(listed().is_err());
+    }
+
+    #[test]
     fn a_pod_that_moves_is_neither_missed_nor_damaged_nor_held_up() {
         for _ in 0..300 {
             // In memory, where moving is as quick as looking.

@@ -41,16 +41,15 @@ impl LockedPod {
     }
 
     /// Moves the pod; its state is that of the new place when this returns, even after a crash, and its files are what they are now.
-    /// A pod in preparation is garbage after a crash, wherever it is then.
     pub fn move_to(&mut self, place: Place) -> Result<(), PodError> {
         let parent = self.pod.pods.place(place);
         make_dir_all(&parent).map_err(PodError::io("make directory", &parent))?;
         let (from, to) = (self.path(), self.pod.pods.path(place, self.uuid()));
-        if place == Place::Prepare {
-            std::fs::rename(&from, &to).map_err(PodError::io("rename", &from))?;
-        } else {
+        if place.outlives_crashes() {
             sync_together(&self.written.take()).map_err(PodError::io("write to disk", &from))?;
             rename_durably(&from, &to)?;
+        } else {
+            std::fs::rename(&from, &to).map_err(PodError::io("rename", &from))?;
         }
         self.pod.place = place;
         Ok(())
@@ -84,17 +83,12 @@ impl LockedPod {
         if let Some(parent) = path.parent() {
             make_dir_all(parent).map_err(PodError::io("make directory", parent))?;
         }
-        let write = || match self.place {
-            Place::Embryo | Place::Prepare => {
-                let file = rename_new(&path, content, mode)?;
-                if !content.is_empty() {
-                    self.written.borrow_mut().push(file);
-                }
-                Ok(())
-            }
-            _ => replace(&path, content, mode),
-        };
-        write().map_err(PodError::io("write", &path))
+        let durable = self.place.outlives_crashes();
+        let file = replace(&path, content, mode, durable).map_err(PodError::io("write", &path))?;
+        if !durable && !content.is_empty() {
+            self.written.borrow_mut().push(file);
+        }
+        Ok(())
     }
 
     /// Copies a file of the pod.
@@ -117,31 +111,25 @@ impl LockedPod {
     }
 }
 
-/// Writes aside, and renames what is on disk: a crash leaves the old or the new file.
-fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+/// Writes aside, and renames: readers see the old or the new file. If it is `durable`, what is renamed is on disk, and a crash leaves
+/// one of them, too.
+fn replace(path: &Path, content: &[u8], mode: u32, durable: bool) -> io::Result<File> {
     let aside = aside(path);
     let file = write_new(&aside, content, mode)?;
-    if !content.is_empty() {
+    if durable && !content.is_empty() {
         file.sync_data()?;
     }
-    std::fs::rename(&aside, path)
-}
-
-/// The same; when this returns, a crash leaves the new file.
-pub(super) fn replace_durably(path: &Path, content: &[u8]) -> io::Result<()> {
-    replace(path, content, FILE_MODE)?;
-    path.parent().map_or(Ok(()), sync_dir)
-}
-
-/// Readers see the old or the new file; a crash may leave neither.
-fn rename_new(path: &Path, content: &[u8], mode: u32) -> io::Result<File> {
-    let aside = aside(path);
-    let file = write_new(&aside, content, mode)?;
     std::fs::rename(&aside, path)?;
     Ok(file)
 }
 
-/// One commit of the file system's journal for all, where syncing each as it is written would be one for each.
+/// The same; when this returns, a crash leaves the new file.
+pub(super) fn replace_durably(path: &Path, content: &[u8]) -> io::Result<()> {
+    replace(path, content, FILE_MODE, true)?;
+    path.parent().map_or(Ok(()), sync_dir)
+}
+
+/// Begun together: a file system that syncs each as it is written commits its journal for each.
 fn sync_together(files: &[File]) -> io::Result<()> {
     files.iter().try_for_each(start_writing)?;
     files.iter().try_for_each(File::sync_data)

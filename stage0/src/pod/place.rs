@@ -27,6 +27,11 @@ impl Place {
     /// Where UUIDs given by users are looked for, in that order, too.
     pub const SEARCHED: [Self; 4] = [Self::Prepare, Self::Prepared, Self::Run, Self::ExitedGarbage];
 
+    /// Whether a pod there is still one after a crash: what was in preparation is garbage then.
+    pub fn outlives_crashes(self) -> bool {
+        !matches!(self, Self::Embryo | Self::Prepare)
+    }
+
     /// The directory's name.
     pub fn dir_name(self) -> &'static str {
         match self {

@@ -276,10 +276,15 @@ fn descriptors_that_nobody_needs_are_closed() {
     assert_eq!(child.end(), (None, 0));
 }
 
+/// Of the kernel; less than 1 if it has none.
+fn landlock_version() -> c_long {
+    // SAFETY: asks for the version.
+    unsafe { syscall(SYS_landlock_create_ruleset, 0, 0, 1) }
+}
+
 #[test]
 fn writers_open_what_they_write_and_nothing_else() {
-    // SAFETY: asks for the version.
-    if unsafe { syscall(SYS_landlock_create_ruleset, 0, 0, 1) } < 1 {
+    if landlock_version() < 1 {
         eprintln!("this kernel has no Landlock");
         return;
     }
@@ -306,8 +311,7 @@ fn writers_open_what_they_write_and_nothing_else() {
 /// From its second version on, which knows how files move, Landlock binds them, too.
 #[test]
 fn who_serves_files_moves_them_and_mounts_nothing() {
-    // SAFETY: asks for the version.
-    if unsafe { syscall(SYS_landlock_create_ruleset, 0, 0, 1) } < 2 {
+    if landlock_version() < 2 {
         eprintln!("this kernel's Landlock knows no moving");
         return;
     }

@@ -55,12 +55,12 @@ impl Listed {
     pub fn new(pod: &Pod) -> Result<Self, PodError> {
         let state = pod.state();
         let manifest = match pod.manifest() {
-            // Its manifest is written late in the preparation, may be a part after a crash then, and is deleted early in the deletion.
-            Err(PodError::Gone(_) | PodError::Manifest { .. })
-                if !matches!(state, State::Prepared | State::Running | State::Exited) =>
-            {
+            // Its manifest is written late in the preparation, and deleted early in the deletion.
+            Err(PodError::Gone(_)) if !matches!(state, State::Prepared | State::Running | State::Exited) => {
                 PodManifest::default()
             }
+            // After a crash in the preparation it may be a part.
+            Err(PodError::Manifest { .. }) if never_left_preparation(state) => PodManifest::default(),
             result => result?,
         };
         let mutable = is_mutable(&manifest);
@@ -178,6 +178,10 @@ pub struct MountRecord<'a> {
     pub host_path: &'a str,
     /// Whether the app cannot write.
     pub read_only: bool,
+}
+
+fn never_left_preparation(state: State) -> bool {
+    matches!(state, State::Preparing | State::AbortedPrepare | State::Garbage | State::Deleting)
 }
 
 /// Whether the pod's apps come and go while it runs.
