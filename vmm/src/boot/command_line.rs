@@ -19,6 +19,8 @@ impl CommandLine {
         // Nothing calibrates or doubts clocks: KVM's clock and the time stamp counter are right.
         line.push("tsc=reliable");
         line.push("no_timer_check");
+        // Mounting cgroups, and much that ends, waits until every CPU has been elsewhere: for CPUs to be asked, not for ticks.
+        line.push("rcupdate.rcu_expedited=1");
         if debug {
             line.push("console=ttyS0");
         } else {

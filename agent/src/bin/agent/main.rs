@@ -84,13 +84,14 @@ fn boot_and_run() -> Result<Infallible, AgentError> {
         .map_err(|error| AgentError::Process(error.into()))?;
     setrlimit(Resource::RLIMIT_NOFILE, OPEN_FILES.0, OPEN_FILES.1)
         .map_err(|error| AgentError::Process(error.into()))?;
-    boot()?;
+    // The host answers while the file systems are mounted.
     let mut control = Control::connect(&Vsock)?;
+    let booted = boot();
     control.queue(&GuestMessage::Hello { version: VERSION })?;
     control.drain()?;
     // There is a console with --debug.
     eprintln!("rkt agent: ready {} us after its start", start.elapsed().as_micros());
-    let last = match serve(&mut control) {
+    let last = match booted.and_then(|()| serve(&mut control)) {
         Ok(status) => GuestMessage::Finished { status },
         Err(AgentError::Control(error)) => return Err(error.into()),
         Err(error) => GuestMessage::Failed { text: failure::line(&error) },

@@ -36,12 +36,15 @@ impl Dial for Vsock {
     }
 }
 
+/// One that is no standard stream: the first is made before there are any.
 fn socket() -> io::Result<OwnedFd> {
     let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
     // SAFETY: socket takes no pointers.
     let socket = Errno::result(unsafe { libc::socket(libc::AF_VSOCK, kind, 0) })?;
     // SAFETY: the descriptor was just made and belongs to nobody else.
-    Ok(unsafe { OwnedFd::from_raw_fd(socket) })
+    let socket = unsafe { OwnedFd::from_raw_fd(socket) };
+    // The standard library's clone keeps off the standard streams.
+    if socket.as_raw_fd() > libc::STDERR_FILENO { Ok(socket) } else { socket.try_clone() }
 }
 
 fn connect(socket: &OwnedFd, port: u32) -> Result<(), Errno> {
