@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use agent::protocol::HOST_CID;
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
 use super::Dial;
@@ -43,8 +44,12 @@ fn socket() -> io::Result<OwnedFd> {
     let socket = Errno::result(unsafe { libc::socket(libc::AF_VSOCK, kind, 0) })?;
     // SAFETY: the descriptor was just made and belongs to nobody else.
     let socket = unsafe { OwnedFd::from_raw_fd(socket) };
-    // The standard library's clone keeps off the standard streams.
-    if socket.as_raw_fd() > libc::STDERR_FILENO { Ok(socket) } else { socket.try_clone() }
+    if socket.as_raw_fd() > libc::STDERR_FILENO {
+        return Ok(socket);
+    }
+    let number = fcntl(&socket, FcntlArg::F_DUPFD_CLOEXEC(libc::STDERR_FILENO + 1))?;
+    // SAFETY: as above.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
 fn connect(socket: &OwnedFd, port: u32) -> Result<(), Errno> {
