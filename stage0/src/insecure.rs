@@ -41,11 +41,16 @@ const NAMES: &[(&str, u32)] = &[
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InsecureOptionsError {
     /// Not an option.
-    #[error("unknown option \"{0}\"")]
+    #[error("unknown option \"{0}\" (there are {names})", names = names())]
     Unknown(String),
     /// Listed twice.
     #[error("duplicated option \"{0}\"")]
     Duplicate(String),
+}
+
+fn names() -> String {
+    let names: Vec<&str> = NAMES.iter().map(|(name, _)| *name).collect();
+    names.join(", ")
 }
 
 impl InsecureOptions {
@@ -146,8 +151,9 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         let error = |list: &str| list.parse::<InsecureOptions>().unwrap_err().to_string();
-        assert_eq!(error("image,x"), "unknown option \"x\"");
+        let known = "none, image, tls, ondisk, http, pubkey, capabilities, paths, seccomp, seccomp-vmm, jail, all-fetch, all-run, all";
+        assert_eq!(error("image,x"), format!("unknown option \"x\" (there are {known})"));
         assert_eq!(error("image,IMAGE"), "duplicated option \"IMAGE\"");
-        assert_eq!(error("image,"), "unknown option \"\"");
+        assert!(error("image,").starts_with("unknown option \"\" ("));
     }
 }
