@@ -9,6 +9,8 @@ use tests::{Rkt, Running, aci, wait};
 const TERM: i32 = 15;
 const KILL: i32 = 9;
 const LIMIT: Duration = Duration::from_secs(60);
+/// A signal sooner after the first is no second one.
+const ECHO: Duration = Duration::from_millis(500);
 
 /// Starts a pod with a shell script, and waits until that says `ready`.
 fn start(rkt: &Rkt, script: &str) -> (Running, String) {
@@ -53,6 +55,9 @@ fn apps_that_ignore_sigterm_are_killed_after_their_grace() {
     let rkt = Rkt::new();
     let (running, _) = start(&rkt, "trap '' TERM; echo ready; while :; do sleep 1; done");
     let asked = Instant::now();
+    // timeout(1) signals a process, and then its group.
+    running.signal(TERM);
+    std::thread::sleep(Duration::from_millis(50));
     running.signal(TERM);
     running.finish().expect_status(137);
     assert!(asked.elapsed() >= Duration::from_secs(9), "{:?}", asked.elapsed());
@@ -67,6 +72,7 @@ fn a_second_signal_kills_at_once() {
     wait::until("the app's answer", LIMIT, || {
         String::from_utf8_lossy(&running.stdout_so_far()).contains("asked")
     });
+    std::thread::sleep(ECHO.saturating_sub(asked.elapsed()));
     running.signal(TERM);
     running.finish().expect_status(137);
     assert!(asked.elapsed() < Duration::from_secs(9), "{:?}", asked.elapsed());

@@ -10,6 +10,8 @@ use super::signals::{self, Ending, Received, Signals};
 pub const GRACE: Duration = Duration::from_secs(10);
 /// How long beyond the grace the guest may take to report that.
 const MARGIN: Duration = Duration::from_secs(10);
+/// A second signal sooner than this after the first is the same one: timeout(1) and others signal a process and then its group.
+pub const ECHO: Duration = Duration::from_millis(500);
 /// The status of an app that was killed, and of a pod that was.
 pub const KILLED: i32 = 128 + libc::SIGKILL;
 /// The status of an app that ended as it was asked to.
@@ -46,18 +48,23 @@ impl Cause {
 pub struct Stop {
     cause: Cause,
     failed_before: Option<i32>,
-    limit: Instant,
+    made: Instant,
 }
 
 impl Stop {
     /// A request made `now`, when the first app to fail so far had failed with `failed_before`.
     pub fn new(cause: Cause, failed_before: Option<i32>, now: Instant) -> Self {
-        Stop { cause, failed_before, limit: now + GRACE + MARGIN }
+        Stop { cause, failed_before, made: now }
     }
 
     /// When the guest has had its time.
     pub fn limit(&self) -> Instant {
-        self.limit
+        self.made + GRACE + MARGIN
+    }
+
+    /// Whether a signal `now` asks again, and is not the first one come twice.
+    pub fn is_asked_again(&self, now: Instant) -> bool {
+        now >= self.made + ECHO
     }
 
     /// How stage1 ends when the apps have ended with `status` after this request.
@@ -92,6 +99,14 @@ mod tests {
         assert_eq!(stop.ending(143), Ending::Status(0));
         let stop = Stop::new(Cause::Entrypoint, Some(3), Instant::now());
         assert_eq!(stop.ending(3), Ending::Status(3));
+    }
+
+    #[test]
+    fn a_signal_that_comes_twice_asks_once() {
+        let now = Instant::now();
+        let stop = Stop::new(Cause::Signal(SIGTERM), None, now);
+        assert!(!stop.is_asked_again(now));
+        assert!(stop.is_asked_again(now + ECHO));
     }
 
     #[test]

@@ -86,7 +86,10 @@ impl<G: Guest> Supervisor<'_, G> {
         match (self.stop, cause) {
             // Asking twice through `stop` is not impatience: its callers do not know of each other.
             (Some(_), Cause::Entrypoint) => Ok(None),
-            (Some(_), Cause::Signal(_)) => Ok(Some(self.kill("Pod killed by a second signal"))),
+            (Some(stop), Cause::Signal(_)) if stop.is_asked_again(Instant::now()) => {
+                Ok(Some(self.kill("Pod killed by a second signal")))
+            }
+            (Some(_), Cause::Signal(_)) => Ok(None),
             (None, _) => {
                 self.stop = Some(Stop::new(cause, self.first_failure, Instant::now()));
                 self.keeper_told(self.keeper.stopping());

@@ -31,6 +31,7 @@ use crate::{
         keeper,
         session::SessionError,
         signals::stop_signal,
+        stopping::ECHO,
         streams::StreamError,
     },
     virtio::vsock::Connection,
@@ -314,12 +315,27 @@ fn a_second_signal_does_not_wait() {
         exit(&mut control, "db", 0);
         script.signal(SIGINT);
         hear(&mut control);
+        thread::sleep(ECHO);
         script.signal(SIGINT);
         assert_eq!(hear_end(&mut control), None);
         (script.file("status/web"), script.file("status/db"))
     });
     assert_eq!(result.unwrap(), Ending::Status(137));
     assert_eq!(root, ("137\n".to_owned(), "0\n".to_owned()));
+}
+
+#[test]
+fn a_signal_that_comes_twice_lets_apps_end() {
+    let (result, ()) = play(&["web"], |script| {
+        let mut control = script.say_hello();
+        send(&mut control, GuestMessage::Ready);
+        script.signal(SIGTERM);
+        hear(&mut control);
+        script.signal(SIGTERM);
+        exit(&mut control, "web", 5);
+        send(&mut control, GuestMessage::Finished { status: 5 });
+    });
+    assert_eq!(result.unwrap(), Ending::Status(5));
 }
 
 #[test]
