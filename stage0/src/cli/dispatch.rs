@@ -8,6 +8,9 @@ use crate::log;
 /// The status of `rkt` without a command.
 const MISSING_COMMAND: u8 = 2;
 
+/// How many letters are mistaken at most in a command that may have been meant.
+const SIMILAR: usize = 2;
+
 /// Global flags whose value may be the next word, which is then not the command.
 const FLAGS_WITH_VALUE: &[&str] =
     &["--dir", "--system-config", "--local-config", "--user-config", "--insecure-options"];
@@ -22,7 +25,7 @@ enum Request {
     /// There is no command.
     Missing,
     /// There is no such command, in rkt or in a group.
-    Unknown { word: String, parent: String },
+    Unknown { word: String, parent: String, similar: Vec<&'static str> },
 }
 
 /// Runs the command named by the process arguments and returns the exit status rkt ends with.
@@ -62,10 +65,12 @@ fn serve(request: Request) -> u8 {
             help::print_overview();
             MISSING_COMMAND
         }
-        Request::Unknown { word, parent } => {
-            output::error_line(format_args!(
-                "Error: unknown command \"{word}\" for \"{parent}\"\nRun '{parent} --help' for usage."
-            ));
+        Request::Unknown { word, parent, similar } => {
+            output::error_line(format_args!("Error: unknown command \"{word}\" for \"{parent}\""));
+            if !similar.is_empty() {
+                output::error_line(format_args!("Did you mean {}?", similar.join(" or ")));
+            }
+            output::error_line(format_args!("Run '{parent} --help' for usage."));
             FAILURE
         }
     }
@@ -125,7 +130,7 @@ fn find(words: &[String]) -> Request {
     let word = rest.remove(position);
     match by_name(COMMANDS, &word, Entry::name) {
         None if word == old::INSTALL.name => Request::Run(&old::INSTALL, rest),
-        None => Request::Unknown { word, parent: "rkt".to_owned() },
+        None => unknown(word, "rkt".to_owned(), COMMANDS.iter().map(Entry::name)),
         Some(Entry::One(verb)) => Request::Run(verb, rest),
         Some(group @ Entry::Group { name, verbs, .. }) => find_in_group(group, name, verbs, rest),
     }
@@ -141,8 +146,18 @@ fn find_in_group(
     let word = rest.remove(position);
     match by_name(verbs, &word, |verb| verb.name) {
         Some(verb) => Request::Run(verb, rest),
-        None => Request::Unknown { word, parent: format!("rkt {name}") },
+        None => unknown(word, format!("rkt {name}"), verbs.iter().map(|verb| verb.name)),
     }
+}
+
+/// With those of the names that may have been meant: of which the word is the beginning, or most of whose letters are its own.
+fn unknown(word: String, parent: String, names: impl Iterator<Item = &'static str>) -> Request {
+    let may_be_meant = |name: &&str| {
+        let mistakes = strsim::osa_distance(name, &word);
+        name.starts_with(&word) || mistakes <= SIMILAR && 2 * mistakes < word.len().min(name.len())
+    };
+    let similar = names.filter(may_be_meant).collect();
+    Request::Unknown { word, parent, similar }
 }
 
 /// The entry of that name, or the only one whose name begins so.
@@ -190,6 +205,18 @@ mod tests {
             (find("run"), find("run-"), find("r"), find("g")),
             (Some("run"), Some("run-prepared"), None, Some("gc"))
         );
+    }
+
+    #[test]
+    fn what_may_have_been_meant_is_said() {
+        let similar = |text| match request(text) {
+            Request::Unknown { similar, .. } => similar,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(similar("rnu"), ["run"]);
+        assert_eq!(similar("xx"), [""; 0]);
+        assert_eq!(similar("image e"), ["export", "extract"]);
+        assert_eq!(similar("bogus"), [""; 0]);
     }
 
     #[test]
