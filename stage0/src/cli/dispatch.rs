@@ -11,6 +11,20 @@ const MISSING_COMMAND: u8 = 2;
 /// How many letters are mistaken at most in a command that may have been meant.
 const SIMILAR: usize = 2;
 
+/// What docker and podman call our commands.
+const ELSEWHERE: &[(&str, &[&str])] = &[
+    ("build", &["image build"]),
+    ("create", &["prepare"]),
+    ("exec", &["app exec", "enter"]),
+    ("inspect", &["status", "cat-manifest"]),
+    ("kill", &["stop --force"]),
+    ("load", &["fetch"]),
+    ("ps", &["list"]),
+    ("pull", &["fetch"]),
+    ("save", &["image export"]),
+    ("start", &["run-prepared"]),
+];
+
 /// Global flags whose value may be the next word, which is then not the command.
 const FLAGS_WITH_VALUE: &[&str] =
     &["--dir", "--system-config", "--local-config", "--user-config", "--insecure-options"];
@@ -130,7 +144,10 @@ fn find(words: &[String]) -> Request {
     let word = rest.remove(position);
     match by_name(COMMANDS, &word, Entry::name) {
         None if word == old::INSTALL.name => Request::Run(&old::INSTALL, rest),
-        None => unknown(word, "rkt".to_owned(), COMMANDS.iter().map(Entry::name)),
+        None => match ELSEWHERE.iter().find(|(name, _)| *name == word) {
+            Some((_, ours)) => Request::Unknown { word, parent: "rkt".to_owned(), similar: ours.to_vec() },
+            None => unknown(word, "rkt".to_owned(), COMMANDS.iter().map(Entry::name)),
+        },
         Some(Entry::One(verb)) => Request::Run(verb, rest),
         Some(group @ Entry::Group { name, verbs, .. }) => find_in_group(group, name, verbs, rest),
     }
@@ -215,6 +232,7 @@ mod tests {
         };
         assert_eq!(similar("rnu"), ["run"]);
         assert_eq!(similar("xx"), [""; 0]);
+        assert_eq!(similar("ps"), ["list"]);
         assert_eq!(similar("image e"), ["export", "extract"]);
         assert_eq!(similar("bogus"), [""; 0]);
     }
