@@ -9,6 +9,7 @@ use appc::{ImageManifest, ManifestError};
 use sha2::{Digest, Sha512};
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
+use std::path::Path;
 
 /// Why an archive is not taken into the store.
 #[derive(Debug, thiserror::Error)]
@@ -60,20 +61,30 @@ struct Tee<'a, R> {
     limit: u64,
 }
 
-/// Marks the error of [`Tee`] that says the image is too big, since `io::Error` is all a reader can return.
+/// What [`Tee`] fails of that is not its input's fault, since `io::Error` is all a reader can return.
 #[derive(Debug, thiserror::Error)]
-#[error("too big")]
-struct TooBig;
+enum TeeError {
+    #[error("too big")]
+    TooBig,
+    #[error("cannot write")]
+    Write(#[source] io::Error),
+}
+
+impl TeeError {
+    fn write(error: io::Error) -> io::Error {
+        io::Error::other(TeeError::Write(error))
+    }
+}
 
 impl<R: Read> Read for Tee<'_, R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let got = self.input.read(buf)?;
         self.count += got as u64;
         if self.count > self.limit {
-            return Err(io::Error::other(TooBig));
+            return Err(io::Error::other(TeeError::TooBig));
         }
         self.hash.update(&buf[..got]);
-        self.out.write_all(&buf[..got])?;
+        self.out.write_all(&buf[..got]).map_err(TeeError::write)?;
         Ok(got)
     }
 }
@@ -103,8 +114,8 @@ impl Store {
         let tmp = self.dirs.tmp();
         let mut blob = Aside::new(&tmp).map_err(StoreError::io("make a file in", &tmp))?;
         let decoder = Decoder::new(input).map_err(ImportError::Read)?;
-        let (manifest_bytes, key, size) = copy(decoder, blob.file(), limits)
-            .map_err(|error| if is_too_big(&error) { ImportError::TooBig(limits.bytes) } else { error })?;
+        let (manifest_bytes, key, size) =
+            copy(decoder, blob.file(), limits).map_err(|error| by_its_cause(error, limits, &tmp))?;
         let manifest =
             ImageManifest::from_slice(&manifest_bytes).map_err(|e| ImportError::Manifest(Box::new(e)))?;
         Ok(Staged { key, manifest, manifest_bytes, blob, size })
@@ -141,6 +152,7 @@ impl Store {
             tree_size: 0,
         };
         self.index().add_image(&info, layers)?;
+        self.index().keep_reserve();
         Ok(Imported { key, manifest })
     }
 }
@@ -159,16 +171,22 @@ fn copy(input: impl Read, out: &mut File, limits: Limits) -> Result<(Vec<u8>, Ke
     let manifest = check(&mut tee, limits)?;
     // What follows the archive's end is part of what is hashed.
     io::copy(&mut tee, &mut io::sink()).map_err(ImportError::Read)?;
-    tee.out.flush().map_err(ImportError::Read)?;
+    tee.out.flush().map_err(TeeError::write).map_err(ImportError::Read)?;
     Ok((manifest, Key::from_hasher(tee.hash), tee.count))
 }
 
-fn is_too_big(error: &ImportError) -> bool {
-    let io = match error {
-        ImportError::Read(e) | ImportError::Tar(TarError::Read(e)) => e,
-        _ => return false,
+/// The error without the reader that it came through: a full disk is no bad image.
+fn by_its_cause(error: ImportError, limits: Limits, dir: &Path) -> ImportError {
+    let (error, again): (_, fn(io::Error) -> ImportError) = match error {
+        ImportError::Read(error) => (error, ImportError::Read),
+        ImportError::Tar(TarError::Read(error)) => (error, |error| TarError::Read(error).into()),
+        other => return other,
     };
-    io.get_ref().is_some_and(|inner| inner.is::<TooBig>())
+    match error.downcast::<TeeError>() {
+        Ok(TeeError::TooBig) => ImportError::TooBig(limits.bytes),
+        Ok(TeeError::Write(error)) => StoreError::io("write to", dir)(error).into(),
+        Err(error) => again(error),
+    }
 }
 
 /// Reads the whole archive, checks the shape of an ACI (appc spec, "Image Layout") and returns the manifest.

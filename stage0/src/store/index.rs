@@ -9,8 +9,10 @@ pub use layers::LayerInfo;
 pub use remotes::Remote;
 
 use super::lock::FileLock;
+use super::reserve::Reserve;
 use super::{Dirs, Key, StoreError};
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, ErrorCode, Row};
+use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -69,26 +71,35 @@ pub fn now() -> i64 {
 #[derive(Debug)]
 pub struct Index {
     db: Connection,
+    reserve: Reserve,
 }
 
 impl Index {
     /// Opens the index, making it if it is not there.
     pub fn open(dirs: &Dirs) -> Result<Self, StoreError> {
         let path = dirs.index();
-        Self::open_at(&path, dirs).map_err(|error| match error {
-            StoreError::Index(_) => reason(&path).unwrap_or(error),
-            other => other,
-        })
+        let reserve = Reserve::beside(&path);
+        if reserve.is_needed_to_open() {
+            reserve.give_up();
+        }
+        let db = Self::open_at(&path, dirs).or_else(|error| match error {
+            StoreError::Index(_) => match reason(&path) {
+                Some(full) if is_full(&full) && reserve.give_up() => Self::open_at(&path, dirs),
+                reason => Err(reason.unwrap_or(error)),
+            },
+            other => Err(other),
+        })?;
+        Ok(Index { db, reserve })
     }
 
-    fn open_at(path: &Path, dirs: &Dirs) -> Result<Self, StoreError> {
+    fn open_at(path: &Path, dirs: &Dirs) -> Result<Connection, StoreError> {
         let db = Connection::open(path)?;
         db.busy_timeout(BUSY)?;
         db.pragma_update(None, "foreign_keys", true)?;
         let version =
             |db: &Connection| db.pragma_query_value(None, "user_version", |row| row.get::<_, i32>(0));
         if version(&db)? == SCHEMA_VERSION {
-            return Ok(Index { db });
+            return Ok(db);
         }
         // Changing the journal mode and making tables at once from several processes is not something busy
         // timeouts cover.
@@ -104,13 +115,35 @@ impl Index {
             }
             found => return Err(StoreError::Schema { found, known: SCHEMA_VERSION }),
         }
-        Ok(Index { db })
+        Ok(db)
+    }
+
+    /// Makes a change that makes room: on a full disk the reserve is given up for it.
+    fn make_room<T>(&self, change: impl Fn(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        let done = match change(&self.db) {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DiskFull) && self.reserve.give_up() =>
+            {
+                change(&self.db)
+            }
+            done => done,
+        };
+        done.map_err(|error| self.unwritten(error))
+    }
+
+    /// Makes sure of the reserve, if there is room for it now.
+    pub fn keep_reserve(&self) {
+        self.reserve.keep();
     }
 
     /// Why something could not be written, in the file system's words if it has any.
     fn unwritten(&self, error: rusqlite::Error) -> StoreError {
         self.db.path().and_then(|path| reason(Path::new(path))).unwrap_or(StoreError::Index(error))
     }
+}
+
+fn is_full(error: &StoreError) -> bool {
+    matches!(error, StoreError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull)
 }
 
 /// What the file system says to a page beside the index: SQLite reports a full or read-only disk in words of its own.

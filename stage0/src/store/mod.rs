@@ -8,6 +8,7 @@ mod index;
 mod key;
 mod lock;
 mod lookup;
+mod reserve;
 
 pub use aside::{Aside, sync_dir};
 pub use dirs::Dirs;
@@ -142,6 +143,7 @@ impl Store {
         for layer in layers {
             remove_file(&self.layer_blob(&layer.diff_id))?;
         }
+        self.index().keep_reserve();
         Ok(known)
     }
 

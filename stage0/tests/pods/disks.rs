@@ -55,3 +55,21 @@ fn a_full_disk_is_named_and_gc_makes_room() {
     let done = bed.run(&["--pull-policy=never", "example.com/a:1"]);
     assert_eq!(done.status, 0, "{}", done.stderr);
 }
+
+#[test]
+fn images_can_be_removed_from_a_full_disk() {
+    let bed = Bed::new();
+    std::fs::create_dir_all(bed.data()).unwrap();
+    mount("tmpfs", bed.data(), "tmpfs", MountFlags::empty(), Some(c"size=8m,mode=0755")).unwrap();
+    assert_eq!(bed.rkt(&["--insecure-options=image", "fetch", "a.aci"]).status, 0);
+    for size in [1 << 16, 1] {
+        let mut rest = std::fs::File::create(bed.data().join(format!("rest-{size}"))).unwrap();
+        while rest.write_all(&vec![1; size]).is_ok() {}
+    }
+    let refused = bed.rkt(&["--insecure-options=image", "fetch", "a.aci"]);
+    failed(&refused, "No space left on device");
+    assert!(!refused.stderr.contains("valid ACI"), "{}", refused.stderr);
+    let removed = bed.rkt(&["image", "rm", "example.com/a:1"]);
+    assert_eq!(removed.status, 0, "{}", removed.stderr);
+    assert_eq!(bed.rkt(&["image", "list", "--no-legend"]).stdout, "");
+}

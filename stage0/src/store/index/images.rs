@@ -105,7 +105,7 @@ impl Index {
 
     /// Forgets an image; false if it was not known.
     pub fn remove_image(&mut self, key: &Key) -> Result<bool, StoreError> {
-        Ok(self.db.execute("DELETE FROM image WHERE key = ?1", [key.as_str()])? > 0)
+        self.make_room(|db| Ok(db.execute("DELETE FROM image WHERE key = ?1", [key.as_str()])? > 0))
     }
 
     /// Notes that the image was used now. A crash may lose that, so that no pod has to wait for the disk.

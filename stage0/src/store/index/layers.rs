@@ -37,11 +37,13 @@ impl Index {
 
     /// Forgets layers that belong to no image, and returns them.
     pub fn remove_unused_layers(&mut self) -> Result<Vec<LayerInfo>, StoreError> {
-        let mut query = self.db.prepare_cached(
-            "DELETE FROM layer WHERE diff_id NOT IN (SELECT diff_id FROM image_layer)
-             RETURNING diff_id, digest, media_type, size",
-        )?;
-        Ok(query.query_map([], layer)?.collect::<Result<_, _>>()?)
+        self.make_room(|db| {
+            let mut query = db.prepare_cached(
+                "DELETE FROM layer WHERE diff_id NOT IN (SELECT diff_id FROM image_layer)
+                 RETURNING diff_id, digest, media_type, size",
+            )?;
+            query.query_map([], layer)?.collect()
+        })
     }
 
     /// All layers.
