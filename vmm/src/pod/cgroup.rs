@@ -89,6 +89,10 @@ fn remove(path: &Path) -> io::Result<()> {
     loop {
         match fs::remove_dir(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            // There, that is said of what does not exist, too.
+            Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem && !path.exists() => {
+                return Ok(());
+            }
             Err(error) if error.kind() == io::ErrorKind::ResourceBusy => match killed {
                 None => {
                     fs::write(path.join("cgroup.kill"), "1")?;
@@ -104,6 +108,8 @@ fn remove(path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use rustix::mount::{MountFlags, UnmountFlags, mount_bind, mount_remount, unmount};
+
     use super::*;
 
     #[test]
@@ -114,6 +120,19 @@ mod tests {
         for other in ["", "user.slice", "/rkt-a-b", "../rkt-a-b", "x/../rkt-a-b", "rkt-a-c", "rkt-a-b/x"] {
             assert_eq!(found(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn where_none_can_be_made_none_is_left() {
+        let hierarchy = tempfile::tempdir().unwrap();
+        fs::create_dir(hierarchy.path().join("there")).unwrap();
+        mount_bind(hierarchy.path(), hierarchy.path()).unwrap();
+        mount_remount(hierarchy.path(), MountFlags::BIND | MountFlags::RDONLY, "").unwrap();
+        let absent = remove(&hierarchy.path().join("rkt-a-b"));
+        let there = remove(&hierarchy.path().join("there"));
+        unmount(hierarchy.path(), UnmountFlags::DETACH).unwrap();
+        absent.unwrap();
+        assert_eq!(there.unwrap_err().kind(), io::ErrorKind::ReadOnlyFilesystem);
     }
 
     #[test]
