@@ -35,6 +35,8 @@ pub const LIMIT: Duration = Duration::from_secs(60);
 const MAX_OUTPUT: usize = 1 << 20;
 /// How much is read at once, in bytes.
 const CHUNK: usize = 16 << 10;
+/// Directories of administrators' programs.
+const ADMINISTRATORS: [&str; 2] = ["/usr/sbin", "/sbin"];
 
 /// What a plugin is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,6 +194,7 @@ impl Plugins {
             .env("CNI_IFNAME", call.interface)
             .env("CNI_ARGS", arguments(call.arguments))
             .env("CNI_PATH", std::env::join_paths(&self.directories).map_err(io::Error::other)?)
+            .env("PATH", search_path(std::env::var_os("PATH")))
             .stdin(config_file(config)?)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -207,6 +210,18 @@ impl Plugins {
         }
         command.spawn()
     }
+}
+
+/// Where plugins find `iptables`: cron, for one, passes on a path without administrators' programs.
+fn search_path(given: Option<OsString>) -> OsString {
+    let mut path = given.unwrap_or_default();
+    for directory in ADMINISTRATORS {
+        if !std::env::split_paths(&path).any(|known| known == Path::new(directory)) {
+            path.push(if path.is_empty() { "" } else { ":" });
+            path.push(directory);
+        }
+    }
+    path
 }
 
 /// Plugins refuse arguments they do not know unless told otherwise; each one in a chain gets all of them.

@@ -119,3 +119,11 @@ fn one_that_is_missing_is_named_with_where_it_was_looked_for() {
     let place = directory.path().to_str().unwrap();
     assert!(error.contains(place) && error.contains("containernetworking-plugins"), "{error}");
 }
+
+#[test]
+fn administrators_programs_are_found() {
+    let path = |given: Option<&str>| search_path(given.map(OsString::from)).into_string().unwrap();
+    assert_eq!(path(Some("/usr/bin:/bin")), "/usr/bin:/bin:/usr/sbin:/sbin");
+    assert_eq!(path(Some("/sbin:/opt")), "/sbin:/opt:/usr/sbin");
+    assert_eq!(path(None), "/usr/sbin:/sbin");
+}
