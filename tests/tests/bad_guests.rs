@@ -99,3 +99,20 @@ fn without_memory_for_the_guest_one_line_says_so() {
         rkt.run(["run", "--net=none", "example.com/busybox:1.0.0", "--memory=8192T", "--exec", "/bin/true"]);
     failed(&rkt, absurd, &["memory"]);
 }
+
+#[test]
+fn a_file_that_may_not_grow_is_the_guests_error() {
+    let rkt = Rkt::new().limit(LIMIT);
+    let image = aci::busybox().display().to_string();
+    rkt.run(["fetch", &image]).expect_success();
+    let volume = tempfile::tempdir_in(host::data_dir()).expect("a directory");
+    let volume = format!("--volume=v,kind=host,source={}", volume.path().display());
+    let script = "dd if=/dev/zero of=/v/f bs=64k count=32 2>/dev/null; echo $?; stat -c %s /v/f";
+    let words = ["run", "--net=none", &volume, "example.com/busybox:1.0.0", "--memory=64M", "--cpu=1"];
+    let app = ["--mount=volume=v,target=/v", "--exec=/bin/sh", "--", "-c", script];
+    let limited = rkt.command(words.iter().chain(&app));
+    let mut command = Command::new("prlimit");
+    command.arg("--fsize=1048576").arg(limited.get_program()).args(limited.get_args());
+    let finished = process::run(command, LIMIT).expect_success();
+    assert_eq!(finished.stdout_text(), "1\n1048576\n", "{finished:?}");
+}
