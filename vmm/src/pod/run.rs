@@ -13,7 +13,7 @@ use super::{
     keeper::{self, Side, Vmm},
     lock::PodLock,
     network::{NetworkError, Networks},
-    signals::{Ending, Signals, survive_limits_of_files},
+    signals::{Ending, Signals},
     sizing::{self, Size},
     spec,
     stopping::Stop,
@@ -68,7 +68,6 @@ fn divide(arguments: &RunArguments, cgroup: Option<&Cgroup>) -> io::Result<(Side
     if arguments.interactive {
         terminal::remember();
     }
-    survive_limits_of_files();
     let signals = Signals::block(true)?;
     Ok((keeper::split(!arguments.disable_jail, cgroup.map(AsFd::as_fd))?, signals))
 }

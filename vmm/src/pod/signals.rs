@@ -191,12 +191,6 @@ fn die_of(signal: c_int) -> ! {
     process::exit(128 + signal)
 }
 
-/// Has a file that may grow no more (RLIMIT_FSIZE) be an error for whom writes it, who most often is the guest, and not the pod's end.
-pub fn survive_limits_of_files() {
-    // SAFETY: ignoring a signal runs no code of ours.
-    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
-}
-
 fn is_ignored(signal: c_int) -> io::Result<bool> {
     let mut action = MaybeUninit::<libc::sigaction>::uninit();
     // SAFETY: only queries; the kernel fills `action` on success.
@@ -227,13 +221,5 @@ mod tests {
             assert_eq!(signals.next(), Some(received));
         }
         assert_eq!(signals.next(), None);
-    }
-
-    #[test]
-    fn a_file_that_may_not_grow_ends_nobody() {
-        survive_limits_of_files();
-        // SAFETY: it is ignored.
-        unsafe { libc::raise(libc::SIGXFSZ) };
-        assert!(is_ignored(libc::SIGXFSZ).unwrap());
     }
 }
