@@ -64,4 +64,13 @@ fn full_and_read_only_ones_are_named_and_can_be_cleaned() {
     let left =
         format!("find {0}/pods -mindepth 2; grep ' {0}/' /proc/self/mounts || true", rkt.dir().display());
     assert_eq!(machine.sh(&left), "");
+
+    // Not even a note that the image has gone has room.
+    for block in ["64k", "1"] {
+        machine.sh(&format!("dd if=/dev/zero of={}-{block} bs={block} 2>/dev/null || true", rest.display()));
+    }
+    assert!(machine.rkt(&["image", "list"]).expect_success().stdout_text().contains("example.com/busybox"));
+    machine.rkt(&["image", "rm", NAME]).expect_success();
+    let list = machine.rkt(&["image", "list", "--no-legend"]).expect_success().stdout_text();
+    assert!(!list.contains("example.com/busybox"), "{list}");
 }

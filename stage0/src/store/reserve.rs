@@ -37,6 +37,6 @@ impl Reserve {
     /// Whether opening the index would end this process rather than fail.
     pub fn is_needed_to_open(&self) -> bool {
         let disk = self.0.parent().and_then(|dir| statvfs(dir).ok());
-        disk.is_some_and(|disk| disk.f_frsize < PAGE && disk.f_bfree.saturating_mul(disk.f_frsize) < TO_READ)
+        disk.is_some_and(|disk| disk.f_frsize < PAGE && disk.f_bavail.saturating_mul(disk.f_frsize) < TO_READ)
     }
 }
