@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -258,6 +259,15 @@ fn ports_reach_apps_of_later_and_stats_go_on_until_the_pod_ends() {
     wait::until("several measurements", LIMIT, || {
         stats.stdout_so_far().split(|byte| *byte == b'\n').count() > 3
     });
+    // Whose reader goes goes, too.
+    let cut = format!(
+        "set -o pipefail; '{}' --dir='{}' stats --interval=200ms | head -n 1",
+        pod.rkt.binary().display(),
+        pod.rkt.dir().display()
+    );
+    let mut command = Command::new("bash");
+    command.args(["-c", &cut]);
+    process::run(command, LIMIT).expect_success();
     pod.rkt.run(["stop", &pod.uuid]).expect_success();
     pod.running.finish().expect_success();
     let measured = stats.finish().expect_success().stdout_text();

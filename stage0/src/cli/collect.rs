@@ -53,7 +53,7 @@ impl Collector {
             return Ok(());
         }
         let id = pod.stage1_tree().context("the pod does not name its stage1 tree")?;
-        let store = Store::open(&self.global.data_dir()?)?;
+        let store = Store::open_to_make_room(&self.global.data_dir()?)?;
         let tree =
             store.rendered(&id)?.with_context(|| format!("stage1 tree {id} is not in the tree store"))?;
         Ok(pod.mount_stage1(tree.id(), tree.lowers())?)

@@ -1,13 +1,19 @@
 //! Writing results. Whoever reads them may have gone, which is no reason to fail or to panic.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 
 /// Writes to stdout.
 pub fn print(text: impl std::fmt::Display) {
+    let _ = show(text);
+}
+
+/// The same, for who would go on for ever: it fails when nobody reads any more.
+pub fn show(text: impl std::fmt::Display) -> io::Result<()> {
     // Formatted first: standard output would write every line by itself.
     let text = text.to_string();
-    let mut stdout = std::io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
 }
 
 /// Writes a line to stdout.

@@ -12,6 +12,7 @@ use super::lock::FileLock;
 use super::reserve::Reserve;
 use super::{Dirs, Key, StoreError};
 use rusqlite::{Connection, ErrorCode, Row};
+use rustix::io::Errno;
 use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -75,16 +76,17 @@ pub struct Index {
 }
 
 impl Index {
-    /// Opens the index, making it if it is not there.
-    pub fn open(dirs: &Dirs) -> Result<Self, StoreError> {
+    /// Opens the index, making it if it is not there. `to_make_room` gives up the reserve where there is no other.
+    pub fn open(dirs: &Dirs, to_make_room: bool) -> Result<Self, StoreError> {
         let path = dirs.index();
         let reserve = Reserve::beside(&path);
-        if reserve.is_needed_to_open() {
-            reserve.give_up();
+        let has_given = || to_make_room && reserve.give_up();
+        if reserve.is_needed_to_open() && !has_given() {
+            return Err(StoreError::io("write to", &path)(Errno::NOSPC.into()));
         }
         let db = Self::open_at(&path, dirs).or_else(|error| match error {
             StoreError::Index(_) => match reason(&path) {
-                Some(full) if is_full(&full) && reserve.give_up() => Self::open_at(&path, dirs),
+                Some(full) if is_full(&full) && has_given() => Self::open_at(&path, dirs),
                 reason => Err(reason.unwrap_or(error)),
             },
             other => Err(other),

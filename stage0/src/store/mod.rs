@@ -79,9 +79,18 @@ pub struct Store {
 impl Store {
     /// Opens the store below `data_dir` (`/var/lib/rkt`), making what is missing.
     pub fn open(data_dir: &Path) -> Result<Self, StoreError> {
+        Self::open_index(data_dir, false)
+    }
+
+    /// The same for who looks for what could be removed, or removes it, perhaps since the disk is full.
+    pub fn open_to_make_room(data_dir: &Path) -> Result<Self, StoreError> {
+        Self::open_index(data_dir, true)
+    }
+
+    fn open_index(data_dir: &Path, to_make_room: bool) -> Result<Self, StoreError> {
         let dirs = Dirs::new(data_dir);
         dirs.make()?;
-        let index = Mutex::new(Index::open(&dirs)?);
+        let index = Mutex::new(Index::open(&dirs, to_make_room)?);
         Ok(Store { dirs, index })
     }
 

@@ -27,7 +27,7 @@ pub struct Gc {
 fn run(words: &[String]) -> anyhow::Result<u8> {
     let parsed = parse::parse::<Gc>((VERB.command)(), words)?;
     let data = parsed.global.data_dir()?;
-    let store = Store::open(&data)?;
+    let store = Store::open_to_make_room(&data)?;
     let _lock = store.removal_lock()?;
     let used = used(&store, &Pods::new(&data))?;
     for id in store.remove_unused_trees(&used)? {

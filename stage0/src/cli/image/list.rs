@@ -87,7 +87,7 @@ struct Record {
 fn run(words: &[String]) -> anyhow::Result<u8> {
     let parsed = parse::parse::<List>((VERB.command)(), words)?;
     let flags = parsed.own;
-    let mut images = Store::open(&parsed.global.data_dir()?)?.index().images()?;
+    let mut images = Store::open_to_make_room(&parsed.global.data_dir()?)?.index().images()?;
     sort(&mut images, &flags);
     flags.shown.print(|| table(&images, &flags), || records(&images))?;
     Ok(0)

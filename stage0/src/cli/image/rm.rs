@@ -27,7 +27,7 @@ pub struct Rm {
 
 fn run(words: &[String]) -> anyhow::Result<u8> {
     let parsed = parse::parse::<Rm>((VERB.command)(), words)?;
-    let store = Store::open(&parsed.global.data_dir()?)?;
+    let store = Store::open_to_make_room(&parsed.global.data_dir()?)?;
     let mut keys = BTreeSet::new();
     for image in &parsed.own.images {
         match find(&store, image) {

@@ -83,8 +83,8 @@ fn run(words: &[String]) -> anyhow::Result<u8> {
         if records.is_empty() && shown {
             return Ok(0);
         }
-        show(&flags, &records)?;
-        if flags.no_stream || records.is_empty() {
+        let unread = output::show(as_shown(&flags, &records)?).is_err();
+        if unread || flags.no_stream || records.is_empty() {
             return Ok(if records.is_empty() && !wanted.is_empty() { FAILURE } else { 0 });
         }
         (before, shown) = (now, true);
@@ -142,15 +142,14 @@ fn has_pid(pod: &Pod) -> bool {
     pod.pid().is_ok_and(|pid| pid.is_some())
 }
 
-fn show(flags: &Stats, records: &[Record<'_>]) -> anyhow::Result<()> {
-    match flags.format {
-        Format::Json => output::print_line(to_json(&records)?),
-        Format::PrettyJson => output::print_line(to_pretty_json(&records)?),
+fn as_shown(flags: &Stats, records: &[Record<'_>]) -> anyhow::Result<String> {
+    Ok(match flags.format {
+        Format::Json => to_json(&records)? + "\n",
+        Format::PrettyJson => to_pretty_json(&records)? + "\n",
         Format::Text => {
             let clear = !flags.no_stream && std::io::stdout().is_terminal();
             let table = text::table(records, !flags.no_legend);
-            output::print(format_args!("{}{table}", if clear { CLEAR } else { "" }));
+            format!("{}{table}", if clear { CLEAR } else { "" })
         }
-    }
-    Ok(())
+    })
 }

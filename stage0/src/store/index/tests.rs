@@ -21,7 +21,7 @@ fn open() -> (tempfile::TempDir, Index) {
     let dir = tempfile::tempdir().unwrap();
     let dirs = Dirs::new(&dir.path().join("data"));
     dirs.make().unwrap();
-    let index = Index::open(&dirs).unwrap();
+    let index = Index::open(&dirs, false).unwrap();
     (dir, index)
 }
 
@@ -83,18 +83,18 @@ fn many_processes_may_make_it_at_once() {
         for n in 0..16u8 {
             let dirs = &dirs;
             scope.spawn(move || {
-                let mut index = Index::open(dirs).unwrap();
+                let mut index = Index::open(dirs, false).unwrap();
                 index.add_image(&info(n, "a", n % 2 == 0), &[layer("x")]).unwrap();
             });
         }
     });
-    assert_eq!(Index::open(&dirs).unwrap().images().unwrap().len(), 16);
+    assert_eq!(Index::open(&dirs, false).unwrap().images().unwrap().len(), 16);
 }
 
 #[test]
 fn a_newer_schema_is_refused() {
     let (dir, index) = open();
     index.db.pragma_update(None, "user_version", 99).unwrap();
-    let again = Index::open(&Dirs::new(&dir.path().join("data")));
+    let again = Index::open(&Dirs::new(&dir.path().join("data")), false);
     assert!(matches!(again, Err(StoreError::Schema { found: 99, .. })));
 }
