@@ -1,7 +1,8 @@
 //! Room on the disk that is given up when there is no other: SQLite must write to note that an image has gone, and where it cannot, no
 //! image could be removed to make room.
 
-use rustix::fs::{FallocateFlags, fallocate, statvfs};
+use rustix::fs::{FallocateFlags, Mode, OFlags, fallocate, open, statvfs};
+use rustix::io::Errno;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -36,7 +37,14 @@ impl Reserve {
 
     /// Whether opening the index would end this process rather than fail.
     pub fn is_needed_to_open(&self) -> bool {
-        let disk = self.0.parent().and_then(|dir| statvfs(dir).ok());
-        disk.is_some_and(|disk| disk.f_frsize < PAGE && disk.f_bavail.saturating_mul(disk.f_frsize) < TO_READ)
+        let Some(dir) = self.0.parent() else { return false };
+        statvfs(dir).is_ok_and(|disk| disk.f_frsize < PAGE) && lacks(dir, TO_READ)
     }
+}
+
+/// Whether there is no room for so many bytes. File systems count free blocks that nobody gets.
+fn lacks(dir: &Path, bytes: u64) -> bool {
+    let trial = open(dir, OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC, Mode::RUSR);
+    let room = trial.and_then(|file| fallocate(file, FallocateFlags::empty(), 0, bytes));
+    room == Err(Errno::NOSPC)
 }
